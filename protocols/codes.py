@@ -1,0 +1,52 @@
+"""Every code with which one party refuses another, and what the receiver can do about it.
+
+A code depends only on public facts (signatures, rosters, catalogues, policies, budgets, clocks), never on a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+ADVICE: Mapping[str, str] = MappingProxyType(
+    {
+        # messages
+        "malformed": "the message does not parse or a field is out of range; both sides should run the same version",
+        "oversized": "the message is larger than allowed; ask for fewer cells",
+        "protocol-version": "the two sides speak different protocol versions; update the older one",
+        # identity
+        "unknown-member": "the certificate is not on the current roster; it may have been revoked",
+        "wrong-role": "this certificate's role may not do that",
+        "expired-certificate": "the member's certificate has expired; ask the registrar for a new token",
+        "bad-signature": "the signature does not fit the signer on the roster",
+        "displaced": "another process connected with the same identity; only one may run",
+        "bad-token": "the join token is unknown, used or expired; ask the registrar for a new one",
+        "key-in-use": "another member has this signing key already; make keys on each machine, never copy a home",
+        # rosters and catalogues
+        "stale-roster": "the roster is older than one already held, or not signed by this federation's registrar",
+        "wrong-federation": "the message belongs to another federation",
+        "wrong-catalogue": "the question was made for another catalogue; connect again and ask anew",
+        # requests and announcements
+        "expired": "the request or announcement is past its time",
+        "clock-skew": "the signer's clock and the receiver's differ by more than five minutes",
+        "replayed": "this request was already answered under another announcement",
+        "slot-used": "this slot already carries another announcement",
+        "out-of-scope": "the hospital is not among those asked",
+        "bad-plan": "the question does not fit the catalogue",
+        "unknown-table": "the hospital does not offer this table",
+        "cohort-too-small": "fewer hospitals would answer than the hospital's policy demands",
+        "policy": "the hospital's policy does not allow this question",
+        "cost-limit": "the question costs more than the hospital allows for one question",
+        "budget": "the hospital's budget for life does not cover the question",
+        "wrong-length": "the vector has another length than the plan says",
+        "late": "the upload came after the round was closed",
+        # outcomes
+        "too-few": "fewer hospitals answered in time than the question needs; ask again when more are connected",
+        "cancelled": "the request was cancelled",
+        "unknown-request": "there is no such request, or it is another analyst's",
+        "busy": "too many requests are waiting; try again later",
+        "internal": "the coordinator failed; its operator finds the reason in its log",
+        "unavailable": "the hospital could not compute the answer; its operator finds the reason under the reference",
+    }
+)
+"""By code, the advice that goes with it."""

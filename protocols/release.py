@@ -1,0 +1,86 @@
+"""The release: the noisy sum of a round, signed by the coordinator and kept for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from protocols import announcement, checks, ring
+from protocols.announcement import Announcement
+from protocols.errors import Rejected
+from protocols.hashing import digest
+from protocols.ring import Ring
+from protocols.roster import Roster
+from protocols.signing import IdentityKey, sign, verify
+from protocols.wire_pb2 import Contribution, Note, Signed
+from protocols.wire_pb2 import Release as ReleaseMessage
+
+KIND = "release"
+NO_MASKS = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What came out of a round."""
+
+    id: bytes
+    """Of the request."""
+    announcement: Signed
+    """What the hospitals answered."""
+    vector: Ring
+    """The sum of the uploads, on the grid of each block's noise."""
+    contributors: tuple[str, ...]
+    """Hospitals in the sum, sorted."""
+    notes: Mapping[str, tuple[Note, ...]]
+    """Remarks of those who had any."""
+    released_at: int
+    """Seconds since 1970, UTC."""
+    seconds: float
+    """From announcement to sum."""
+    masks: str = NO_MASKS
+    """How the uploads were hidden from the coordinator."""
+
+
+def write(release: Release, roster: Roster, key: IdentityKey) -> Signed:
+    """Sign a release with the coordinator's key."""
+    message = ReleaseMessage(
+        federation=roster.federation,
+        id=release.id,
+        announcement=release.announcement.SerializeToString(deterministic=True),
+        vector=ring.pack(release.vector),
+        contributors=release.contributors,
+        contributions=[Contribution(site=site, notes=notes) for site, notes in sorted(release.notes.items())],
+        released_at=release.released_at,
+        seconds=release.seconds,
+        masks=release.masks,
+    )
+    body = message.SerializeToString(deterministic=True)
+    return sign(key, kind=KIND, signer=roster.coordinator.id, federation=roster.federation, body=body)
+
+
+def read(signed: Signed, *, federation: str, coordinator_key: bytes) -> Release:
+    """Return a release that this coordinator signed."""
+    body = verify(signed, kind=KIND, federation=federation, public_key=coordinator_key)
+    message = checks.parse(ReleaseMessage, body)
+    if message.federation != federation or len(message.vector) % ring.ENTRY_BYTES:
+        raise Rejected("malformed", "release")
+    return Release(
+        id=message.id,
+        announcement=checks.parse(Signed, message.announcement),
+        vector=ring.unpack(message.vector, len(message.vector) // ring.ENTRY_BYTES),
+        contributors=checks.rising(message.contributors, "contributors"),
+        notes={each.site: tuple(each.notes) for each in message.contributions},
+        released_at=message.released_at,
+        seconds=message.seconds,
+        masks=message.masks,
+    )
+
+
+def announced(release: Release, *, roster: Roster, now: int) -> Announcement:
+    """Return the announcement behind a release, verified against the roster that it was made for."""
+    return announcement.read(release.announcement, roster=roster, now=now)
+
+
+def digest_of(signed: Signed) -> bytes:
+    """Return the digest that names a release."""
+    return digest("farr1/release", signed.body)

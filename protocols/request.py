@@ -1,0 +1,113 @@
+"""The request: a question with its price and purpose, signed by the analyst who asks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocols import checks
+from protocols.errors import Rejected
+from protocols.roster import Roster
+from protocols.signing import IdentityKey, sign, verify
+from protocols.wire_pb2 import Request as RequestMessage
+from protocols.wire_pb2 import Role, Signed
+
+KIND = "request"
+
+ID_BYTES = 16
+MOST_PLAN_BYTES = 1 << 20
+MOST_TEXT = 1 << 16
+LONGEST_LIFE = 31 * 24 * 3600
+"""Seconds for which a request may wait for hospitals."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A question, as its analyst signed it."""
+
+    federation: str
+    """Where it is asked."""
+    id: bytes
+    """16 random bytes: a request is answered once."""
+    analyst: str
+    """Member id of the signer; taken from the signature's frame, not from the body."""
+    plan: bytes
+    """Canonical bytes of the plan."""
+    view: bytes
+    """Canonical bytes of the view; nodes do not read it."""
+    rho_units: int
+    """Privacy loss asked for, in ledger units."""
+    sites: tuple[str, ...]
+    """Hospitals asked, sorted."""
+    minimum: int
+    """Fewest contributors for an answer."""
+    purpose: str
+    """Why it is asked."""
+    created_at: int
+    """Seconds since 1970, UTC."""
+    expires_at: int
+    """Seconds since 1970, UTC: no hospital answers it afterwards."""
+    statement: str
+    """As it was typed, for people; nothing is computed from it."""
+    fresh: bool
+    """Whether a new answer is wanted although a released one would serve."""
+
+
+def write(request: Request, key: IdentityKey) -> Signed:
+    """Sign a request with its analyst's key."""
+    message = RequestMessage(
+        federation=request.federation,
+        id=request.id,
+        plan=request.plan,
+        view=request.view,
+        rho_units=request.rho_units,
+        sites=request.sites,
+        minimum=request.minimum,
+        purpose=request.purpose,
+        created_at=request.created_at,
+        expires_at=request.expires_at,
+        statement=request.statement,
+        fresh=request.fresh,
+    )
+    body = message.SerializeToString(deterministic=True)
+    return sign(key, kind=KIND, signer=request.analyst, federation=request.federation, body=body)
+
+
+def read(signed: Signed, *, roster: Roster, now: int) -> Request:
+    """Return a request that an analyst of the roster signed and that is still good at ``now``.
+
+    Guarantee: nobody without the analyst's key can make one, or change its plan, price, scope, purpose or expiry.
+    Test: tests/protocols/test_request.py::test_any_changed_field_breaks_the_signature.
+    """
+    analyst = roster.member(signed.signer, Role.ROLE_ANALYST)
+    body = verify(signed, kind=KIND, federation=roster.federation, public_key=analyst.identity_key)
+    message = checks.parse(RequestMessage, body)
+    if message.federation != roster.federation:
+        raise Rejected("wrong-federation", "request")
+    if analyst.expires_at < now:
+        raise Rejected("expired-certificate", analyst.id)
+    checks.not_future(message.created_at, now, "request")
+    checks.not_expired(message.expires_at, now, "request")
+    if not 0 < message.expires_at - message.created_at <= LONGEST_LIFE:
+        raise Rejected("malformed", "life of the request")
+    checks.at_most(message.plan, MOST_PLAN_BYTES, "plan")
+    checks.at_most(message.view, MOST_TEXT, "view")
+    checks.at_most(message.statement, MOST_TEXT, "statement")
+    checks.at_most(message.purpose, 200, "purpose")
+    sites = checks.rising(message.sites, "sites")
+    if not sites or not 1 <= message.minimum <= len(sites) or not 0 < message.rho_units < 1 << 50:
+        raise Rejected("malformed", "sites, minimum or price")
+    return Request(
+        federation=message.federation,
+        id=checks.exact_bytes(message.id, ID_BYTES, "request id"),
+        analyst=analyst.id,
+        plan=message.plan,
+        view=message.view,
+        rho_units=message.rho_units,
+        sites=sites,
+        minimum=message.minimum,
+        purpose=message.purpose,
+        created_at=message.created_at,
+        expires_at=message.expires_at,
+        statement=message.statement,
+        fresh=message.fresh,
+    )

@@ -1,0 +1,57 @@
+"""The upload: one hospital's noisy vector for one round, signed by the hospital."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocols import checks, ring
+from protocols.errors import Rejected
+from protocols.ring import Ring
+from protocols.roster import Roster
+from protocols.signing import IdentityKey, sign, verify
+from protocols.wire_pb2 import Note, Role, Signed
+from protocols.wire_pb2 import Upload as UploadMessage
+
+KIND = "upload"
+
+MOST_BYTES = (1 << 20) * ring.ENTRY_BYTES + (1 << 12)
+"""Longest upload: the longest tally and its frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """One hospital's contribution to a round."""
+
+    site: str
+    """Member id of the signer."""
+    announcement: bytes
+    """Digest of the announcement that it answers."""
+    vector: Ring
+    """Noisy already; hidden as well once there are masks."""
+    notes: tuple[Note, ...] = ()
+    """Public remarks of the hospital's policy on its part."""
+
+
+def write(upload: Upload, *, federation: str, key: IdentityKey) -> Signed:
+    """Sign an upload with the hospital's key."""
+    message = UploadMessage(announcement=upload.announcement, vector=ring.pack(upload.vector), notes=upload.notes)
+    body = message.SerializeToString(deterministic=True)
+    return sign(key, kind=KIND, signer=upload.site, federation=federation, body=body)
+
+
+def read(signed: Signed, *, roster: Roster, announcement: bytes, entries: int) -> Upload:
+    """Return a hospital's upload for this announcement with exactly this many entries; raise Rejected for any other."""
+    checks.at_most(signed.body, MOST_BYTES, "upload")
+    site = roster.member(signed.signer, Role.ROLE_NODE)
+    body = verify(signed, kind=KIND, federation=roster.federation, public_key=site.identity_key)
+    message = checks.parse(UploadMessage, body)
+    if message.announcement != announcement:
+        raise Rejected("replayed", "an upload for another announcement")
+    if not set(message.notes) <= set(Note.values()) - {Note.NOTE_UNSPECIFIED} or len(message.notes) > len(Note.keys()):
+        raise Rejected("malformed", "notes")
+    return Upload(
+        site=site.id,
+        announcement=announcement,
+        vector=ring.unpack(message.vector, entries),
+        notes=tuple(message.notes),
+    )

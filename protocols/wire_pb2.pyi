@@ -1,0 +1,449 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ROLE_UNSPECIFIED: _ClassVar[Role]
+    ROLE_COORDINATOR: _ClassVar[Role]
+    ROLE_NODE: _ClassVar[Role]
+    ROLE_ANALYST: _ClassVar[Role]
+    ROLE_REGISTRAR: _ClassVar[Role]
+
+class Note(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NOTE_UNSPECIFIED: _ClassVar[Note]
+    NOTE_OWN_ROW_WITHHELD: _ClassVar[Note]
+    NOTE_TABLE_ABSENT: _ClassVar[Note]
+
+class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STATE_UNSPECIFIED: _ClassVar[State]
+    STATE_WAITING: _ClassVar[State]
+    STATE_RUNNING: _ClassVar[State]
+    STATE_ANSWERED: _ClassVar[State]
+    STATE_FAILED: _ClassVar[State]
+    STATE_CANCELLED: _ClassVar[State]
+    STATE_EXPIRED: _ClassVar[State]
+ROLE_UNSPECIFIED: Role
+ROLE_COORDINATOR: Role
+ROLE_NODE: Role
+ROLE_ANALYST: Role
+ROLE_REGISTRAR: Role
+NOTE_UNSPECIFIED: Note
+NOTE_OWN_ROW_WITHHELD: Note
+NOTE_TABLE_ABSENT: Note
+STATE_UNSPECIFIED: State
+STATE_WAITING: State
+STATE_RUNNING: State
+STATE_ANSWERED: State
+STATE_FAILED: State
+STATE_CANCELLED: State
+STATE_EXPIRED: State
+
+class Signed(_message.Message):
+    __slots__ = ("suite", "kind", "signer", "body", "signature")
+    SUITE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SIGNER_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    suite: int
+    kind: str
+    signer: str
+    body: bytes
+    signature: bytes
+    def __init__(self, suite: _Optional[int] = ..., kind: _Optional[str] = ..., signer: _Optional[str] = ..., body: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Attribute(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
+class Member(_message.Message):
+    __slots__ = ("id", "role", "identity_key", "certificate_digest", "label_en", "label_zh", "attributes", "joined_at", "expires_at")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LABEL_EN_FIELD_NUMBER: _ClassVar[int]
+    LABEL_ZH_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    JOINED_AT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    role: Role
+    identity_key: bytes
+    certificate_digest: bytes
+    label_en: str
+    label_zh: str
+    attributes: _containers.RepeatedCompositeFieldContainer[Attribute]
+    joined_at: int
+    expires_at: int
+    def __init__(self, id: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., identity_key: _Optional[bytes] = ..., certificate_digest: _Optional[bytes] = ..., label_en: _Optional[str] = ..., label_zh: _Optional[str] = ..., attributes: _Optional[_Iterable[_Union[Attribute, _Mapping]]] = ..., joined_at: _Optional[int] = ..., expires_at: _Optional[int] = ...) -> None: ...
+
+class Roster(_message.Message):
+    __slots__ = ("federation", "version", "issued_at", "catalogue_digest", "members")
+    FEDERATION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ISSUED_AT_FIELD_NUMBER: _ClassVar[int]
+    CATALOGUE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    federation: str
+    version: int
+    issued_at: int
+    catalogue_digest: bytes
+    members: _containers.RepeatedCompositeFieldContainer[Member]
+    def __init__(self, federation: _Optional[str] = ..., version: _Optional[int] = ..., issued_at: _Optional[int] = ..., catalogue_digest: _Optional[bytes] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...
+
+class Request(_message.Message):
+    __slots__ = ("federation", "id", "plan", "view", "rho_units", "sites", "minimum", "purpose", "created_at", "expires_at", "statement", "fresh")
+    FEDERATION_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    RHO_UNITS_FIELD_NUMBER: _ClassVar[int]
+    SITES_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    FRESH_FIELD_NUMBER: _ClassVar[int]
+    federation: str
+    id: bytes
+    plan: bytes
+    view: bytes
+    rho_units: int
+    sites: _containers.RepeatedScalarFieldContainer[str]
+    minimum: int
+    purpose: str
+    created_at: int
+    expires_at: int
+    statement: str
+    fresh: bool
+    def __init__(self, federation: _Optional[str] = ..., id: _Optional[bytes] = ..., plan: _Optional[bytes] = ..., view: _Optional[bytes] = ..., rho_units: _Optional[int] = ..., sites: _Optional[_Iterable[str]] = ..., minimum: _Optional[int] = ..., purpose: _Optional[str] = ..., created_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., statement: _Optional[str] = ..., fresh: _Optional[bool] = ...) -> None: ...
+
+class Announcement(_message.Message):
+    __slots__ = ("federation", "epoch", "slot", "request", "contributors", "minimum", "honest", "deadline")
+    FEDERATION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTORS_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_FIELD_NUMBER: _ClassVar[int]
+    HONEST_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    federation: str
+    epoch: int
+    slot: int
+    request: bytes
+    contributors: _containers.RepeatedScalarFieldContainer[str]
+    minimum: int
+    honest: int
+    deadline: int
+    def __init__(self, federation: _Optional[str] = ..., epoch: _Optional[int] = ..., slot: _Optional[int] = ..., request: _Optional[bytes] = ..., contributors: _Optional[_Iterable[str]] = ..., minimum: _Optional[int] = ..., honest: _Optional[int] = ..., deadline: _Optional[int] = ...) -> None: ...
+
+class Upload(_message.Message):
+    __slots__ = ("announcement", "vector", "notes")
+    ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    announcement: bytes
+    vector: bytes
+    notes: _containers.RepeatedScalarFieldContainer[Note]
+    def __init__(self, announcement: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., notes: _Optional[_Iterable[_Union[Note, str]]] = ...) -> None: ...
+
+class Release(_message.Message):
+    __slots__ = ("federation", "id", "announcement", "vector", "contributors", "contributions", "released_at", "seconds", "masks")
+    FEDERATION_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTORS_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    RELEASED_AT_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MASKS_FIELD_NUMBER: _ClassVar[int]
+    federation: str
+    id: bytes
+    announcement: bytes
+    vector: bytes
+    contributors: _containers.RepeatedScalarFieldContainer[str]
+    contributions: _containers.RepeatedCompositeFieldContainer[Contribution]
+    released_at: int
+    seconds: float
+    masks: str
+    def __init__(self, federation: _Optional[str] = ..., id: _Optional[bytes] = ..., announcement: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., contributors: _Optional[_Iterable[str]] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., released_at: _Optional[int] = ..., seconds: _Optional[float] = ..., masks: _Optional[str] = ...) -> None: ...
+
+class Contribution(_message.Message):
+    __slots__ = ("site", "notes")
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
+    site: str
+    notes: _containers.RepeatedScalarFieldContainer[Note]
+    def __init__(self, site: _Optional[str] = ..., notes: _Optional[_Iterable[_Union[Note, str]]] = ...) -> None: ...
+
+class NodeStatus(_message.Message):
+    __slots__ = ("lifetime_units", "remaining_units", "tables")
+    LIFETIME_UNITS_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_UNITS_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    lifetime_units: int
+    remaining_units: int
+    tables: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, lifetime_units: _Optional[int] = ..., remaining_units: _Optional[int] = ..., tables: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("protocol", "software", "roster_version", "status")
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    protocol: int
+    software: str
+    roster_version: int
+    status: NodeStatus
+    def __init__(self, protocol: _Optional[int] = ..., software: _Optional[str] = ..., roster_version: _Optional[int] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("announcement", "code", "reference")
+    ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    announcement: bytes
+    code: str
+    reference: str
+    def __init__(self, announcement: _Optional[bytes] = ..., code: _Optional[str] = ..., reference: _Optional[str] = ...) -> None: ...
+
+class NodeMessage(_message.Message):
+    __slots__ = ("hello", "upload", "refusal", "status")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    upload: Signed
+    refusal: Refusal
+    status: NodeStatus
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., upload: _Optional[_Union[Signed, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("protocol", "roster", "catalogue")
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    CATALOGUE_FIELD_NUMBER: _ClassVar[int]
+    protocol: int
+    roster: Signed
+    catalogue: bytes
+    def __init__(self, protocol: _Optional[int] = ..., roster: _Optional[_Union[Signed, _Mapping]] = ..., catalogue: _Optional[bytes] = ...) -> None: ...
+
+class Closing(_message.Message):
+    __slots__ = ("code", "message")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class CoordinatorMessage(_message.Message):
+    __slots__ = ("welcome", "roster", "announcement", "release", "closing")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    CLOSING_FIELD_NUMBER: _ClassVar[int]
+    welcome: Welcome
+    roster: Signed
+    announcement: Signed
+    release: Signed
+    closing: Closing
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., roster: _Optional[_Union[Signed, _Mapping]] = ..., announcement: _Optional[_Union[Signed, _Mapping]] = ..., release: _Optional[_Union[Signed, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ...) -> None: ...
+
+class Nothing(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class NodeView(_message.Message):
+    __slots__ = ("site", "connected", "status", "last_seen")
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
+    site: str
+    connected: bool
+    status: NodeStatus
+    last_seen: int
+    def __init__(self, site: _Optional[str] = ..., connected: _Optional[bool] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ..., last_seen: _Optional[int] = ...) -> None: ...
+
+class Description(_message.Message):
+    __slots__ = ("roster", "catalogue", "nodes", "protocol")
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    CATALOGUE_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    roster: Signed
+    catalogue: bytes
+    nodes: _containers.RepeatedCompositeFieldContainer[NodeView]
+    protocol: int
+    def __init__(self, roster: _Optional[_Union[Signed, _Mapping]] = ..., catalogue: _Optional[bytes] = ..., nodes: _Optional[_Iterable[_Union[NodeView, _Mapping]]] = ..., protocol: _Optional[int] = ...) -> None: ...
+
+class SiteProgress(_message.Message):
+    __slots__ = ("site", "state", "reference")
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    site: str
+    state: str
+    reference: str
+    def __init__(self, site: _Optional[str] = ..., state: _Optional[str] = ..., reference: _Optional[str] = ...) -> None: ...
+
+class RequestStatus(_message.Message):
+    __slots__ = ("id", "state", "analyst", "statement", "purpose", "rho_units", "created_at", "updated_at", "expires_at", "asked", "connected", "answered", "needed", "sites", "code", "release", "reused")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ANALYST_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    RHO_UNITS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    NEEDED_FIELD_NUMBER: _ClassVar[int]
+    SITES_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    REUSED_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    state: State
+    analyst: str
+    statement: str
+    purpose: str
+    rho_units: int
+    created_at: int
+    updated_at: int
+    expires_at: int
+    asked: int
+    connected: int
+    answered: int
+    needed: int
+    sites: _containers.RepeatedCompositeFieldContainer[SiteProgress]
+    code: str
+    release: bytes
+    reused: bool
+    def __init__(self, id: _Optional[bytes] = ..., state: _Optional[_Union[State, str]] = ..., analyst: _Optional[str] = ..., statement: _Optional[str] = ..., purpose: _Optional[str] = ..., rho_units: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., asked: _Optional[int] = ..., connected: _Optional[int] = ..., answered: _Optional[int] = ..., needed: _Optional[int] = ..., sites: _Optional[_Iterable[_Union[SiteProgress, _Mapping]]] = ..., code: _Optional[str] = ..., release: _Optional[bytes] = ..., reused: _Optional[bool] = ...) -> None: ...
+
+class RequestId(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    def __init__(self, id: _Optional[bytes] = ...) -> None: ...
+
+class RequestStatuses(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[RequestStatus]
+    def __init__(self, requests: _Optional[_Iterable[_Union[RequestStatus, _Mapping]]] = ...) -> None: ...
+
+class Releases(_message.Message):
+    __slots__ = ("releases",)
+    RELEASES_FIELD_NUMBER: _ClassVar[int]
+    releases: _containers.RepeatedCompositeFieldContainer[Signed]
+    def __init__(self, releases: _Optional[_Iterable[_Union[Signed, _Mapping]]] = ...) -> None: ...
+
+class JoinToken(_message.Message):
+    __slots__ = ("federation", "member", "role", "address", "ca_certificate", "registrar_key", "certificate", "key")
+    FEDERATION_FIELD_NUMBER: _ClassVar[int]
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    CA_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    REGISTRAR_KEY_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    federation: str
+    member: str
+    role: Role
+    address: str
+    ca_certificate: bytes
+    registrar_key: bytes
+    certificate: bytes
+    key: bytes
+    def __init__(self, federation: _Optional[str] = ..., member: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., address: _Optional[str] = ..., ca_certificate: _Optional[bytes] = ..., registrar_key: _Optional[bytes] = ..., certificate: _Optional[bytes] = ..., key: _Optional[bytes] = ...) -> None: ...
+
+class Application(_message.Message):
+    __slots__ = ("federation", "id", "role", "identity_key", "certificate_request", "token", "possession")
+    FEDERATION_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    POSSESSION_FIELD_NUMBER: _ClassVar[int]
+    federation: str
+    id: str
+    role: Role
+    identity_key: bytes
+    certificate_request: bytes
+    token: bytes
+    possession: bytes
+    def __init__(self, federation: _Optional[str] = ..., id: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., identity_key: _Optional[bytes] = ..., certificate_request: _Optional[bytes] = ..., token: _Optional[bytes] = ..., possession: _Optional[bytes] = ...) -> None: ...
+
+class SignedApplication(_message.Message):
+    __slots__ = ("body", "signature")
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    body: bytes
+    signature: bytes
+    def __init__(self, body: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Admission(_message.Message):
+    __slots__ = ("admitted", "certificate", "roster", "catalogue", "refused")
+    ADMITTED_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    CATALOGUE_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    admitted: bool
+    certificate: bytes
+    roster: Signed
+    catalogue: bytes
+    refused: str
+    def __init__(self, admitted: _Optional[bool] = ..., certificate: _Optional[bytes] = ..., roster: _Optional[_Union[Signed, _Mapping]] = ..., catalogue: _Optional[bytes] = ..., refused: _Optional[str] = ...) -> None: ...
+
+class Applications(_message.Message):
+    __slots__ = ("waiting",)
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    waiting: _containers.RepeatedCompositeFieldContainer[SignedApplication]
+    def __init__(self, waiting: _Optional[_Iterable[_Union[SignedApplication, _Mapping]]] = ...) -> None: ...
+
+class AdmittedMember(_message.Message):
+    __slots__ = ("token", "certificate", "refused")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    token: bytes
+    certificate: bytes
+    refused: str
+    def __init__(self, token: _Optional[bytes] = ..., certificate: _Optional[bytes] = ..., refused: _Optional[str] = ...) -> None: ...
+
+class Publication(_message.Message):
+    __slots__ = ("roster", "catalogue", "admitted")
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    CATALOGUE_FIELD_NUMBER: _ClassVar[int]
+    ADMITTED_FIELD_NUMBER: _ClassVar[int]
+    roster: Signed
+    catalogue: bytes
+    admitted: _containers.RepeatedCompositeFieldContainer[AdmittedMember]
+    def __init__(self, roster: _Optional[_Union[Signed, _Mapping]] = ..., catalogue: _Optional[bytes] = ..., admitted: _Optional[_Iterable[_Union[AdmittedMember, _Mapping]]] = ...) -> None: ...

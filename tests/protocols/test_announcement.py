@@ -1,0 +1,106 @@
+import pytest
+
+from protocols import announcement as announcements
+from protocols import request as requests
+from protocols.errors import Rejected
+from protocols.wire_pb2 import Role, Signed
+from tests.protocols.parties import HOSPITALS, NOW, announcement, key_of, member, request, roster
+
+
+def signed(key="convener", **changes):
+    """Return a signed announcement."""
+    return announcements.write(announcement(**changes), roster(), key_of(key))
+
+
+def read(message, *, held=None, now=NOW):
+    """Read as a hospital would."""
+    return announcements.read(message, roster=held or roster(), now=now)
+
+
+def test_an_announcement_comes_back_as_it_was_written():
+    """With the request inside, verified."""
+    assert read(signed()) == announcement()
+
+
+def test_only_the_coordinator_of_the_roster_announces():
+    """Not a hospital, not the analyst, not the registrar."""
+    for other in ("aden", "ada", "registrar"):
+        with pytest.raises(Rejected, match="bad-signature"):
+            read(signed(key=other))
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        pytest.param({"contributors": (*HOSPITALS, "elba")}, "out-of-scope", id="a hospital that was not asked"),
+        pytest.param({"contributors": ("ada", *HOSPITALS)}, "out-of-scope", id="not a hospital"),
+        pytest.param({"contributors": HOSPITALS[:1], "minimum": 1}, "too-few", id="a lower minimum than asked"),
+        pytest.param({"contributors": HOSPITALS[:2], "minimum": 3}, "too-few", id="more needed than there are"),
+        pytest.param({"contributors": ()}, "too-few", id="nobody"),
+        pytest.param({"contributors": HOSPITALS[::-1]}, "malformed", id="unsorted"),
+        pytest.param({"contributors": ("aden", "aden", "brest")}, "malformed", id="twice"),
+        pytest.param({"honest": 0}, "malformed", id="nobody honest"),
+        pytest.param({"honest": 3}, "malformed", id="more honest than answer"),
+        pytest.param({"deadline": NOW - 301}, "expired", id="over"),
+        pytest.param({"deadline": NOW + announcements.LONGEST_ROUND + 301}, "clock-skew", id="too long"),
+        pytest.param({"epoch": 2}, "stale-roster", id="an older roster"),
+        pytest.param({"epoch": 4}, "stale-roster", id="a roster that is not held"),
+    ],
+)
+def test_a_coordinator_cannot_aim_a_request_elsewhere(changes, code):
+    """Other hospitals, a lower minimum, another roster, a round without end: refused although it signed them."""
+    with pytest.raises(Rejected, match=code):
+        read(signed(**changes))
+
+
+def test_the_request_inside_must_be_good_in_itself():
+    """Forged, altered, expired, or of an analyst who was struck off: the round is refused."""
+    forged = requests.write(request(), key_of("convener"))
+    with pytest.raises(Rejected, match="bad-signature"):
+        read(signed(signed_request=forged))
+    altered = requests.write(request(), key_of("ada"))
+    altered.body = requests.write(request(rho_units=1 << 40), key_of("ada")).body
+    with pytest.raises(Rejected, match="bad-signature"):
+        read(signed(signed_request=altered))
+    with pytest.raises(Rejected, match="unknown-member"):
+        read(signed(signed_request=Signed()))
+    with pytest.raises(Rejected, match="expired"):
+        read(signed(deadline=NOW + 4000), now=NOW + 3901)
+    without = roster(members=tuple(each for each in roster().members if each.id != "ada"))
+    with pytest.raises(Rejected, match="unknown-member"):
+        read(signed(), held=without)
+
+
+def test_a_hospital_that_was_struck_off_cannot_be_counted():
+    """Asked by the analyst, but no longer on the roster: it cannot contribute."""
+    without = roster(members=tuple(each for each in roster().members if each.id != "dover"))
+    with pytest.raises(Rejected, match="out-of-scope"):
+        read(signed(), held=without)
+    assert read(signed(contributors=HOSPITALS[:3]), held=without).contributors == HOSPITALS[:3]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"slot": 2},
+        {"contributors": HOSPITALS[:3]},
+        {"minimum": 3},
+        {"honest": 2},
+        {"deadline": NOW + 61},
+        {"epoch": 4},
+        {"signed_request": requests.write(request(fresh=True), key_of("ada"))},
+    ],
+)
+def test_every_field_is_in_the_digest_that_names_the_round(changes):
+    """Two announcements that differ anywhere are two rounds, with noise of their own."""
+    assert announcements.tau(signed(**changes)) != announcements.tau(signed())
+    assert announcements.tau(signed()) == announcements.tau(signed())
+
+
+def test_another_coordinator_on_the_roster_decides_who_announces():
+    """The key is taken from the roster that is held, not from the message."""
+    others = tuple(each for each in roster().members if each.role != Role.ROLE_COORDINATOR)
+    changed = roster(members=tuple(sorted((*others, member("zoe", Role.ROLE_COORDINATOR)), key=lambda each: each.id)))
+    with pytest.raises(Rejected, match="bad-signature"):
+        read(signed(), held=changed)
+    assert read(signed(key="zoe"), held=changed).slot == 1

@@ -1,0 +1,93 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from protocols import announcement as announcements
+from protocols import release as releases
+from protocols.errors import Rejected
+from protocols.release import Release
+from protocols.signing import sign
+from protocols.wire_pb2 import Note
+from protocols.wire_pb2 import Release as ReleaseMessage
+from tests.protocols.parties import FEDERATION, HOSPITALS, NOW, announcement, key_of, roster, vector
+
+
+def release(**changes):
+    """Return a release, unsigned."""
+    value = Release(
+        id=bytes(range(16)),
+        announcement=announcements.write(announcement(), roster(), key_of("convener")),
+        vector=vector(5, -6),
+        contributors=HOSPITALS[:3],
+        notes={"brest": (Note.NOTE_OWN_ROW_WITHHELD,)},
+        released_at=NOW + 2,
+        seconds=1.5,
+    )
+    return replace(value, **changes)
+
+
+def read(signed, coordinator="convener"):
+    """Read as an analyst would."""
+    return releases.read(signed, federation=FEDERATION, coordinator_key=key_of(coordinator).public)
+
+
+def test_a_release_comes_back_as_it_was_written():
+    """The sum, who is in it, their notes, and that there were no masks."""
+    signed = releases.write(release(), roster(), key_of("convener"))
+    back = read(signed)
+    assert np.array_equal(back.vector, release().vector)
+    empty = vector()
+    assert replace(back, vector=empty) == replace(release(), vector=empty)
+    assert back.masks == "none"
+    assert releases.write(back, roster(), key_of("convener")) == signed
+
+
+def test_only_the_coordinator_releases():
+    """A sum that anybody else signed, or that was changed, is none."""
+    with pytest.raises(Rejected, match="bad-signature"):
+        read(releases.write(release(), roster(), key_of("aden")))
+    signed = releases.write(release(), roster(), key_of("convener"))
+    signed.body = releases.write(release(vector=vector(5, -7)), roster(), key_of("convener")).body
+    with pytest.raises(Rejected, match="bad-signature"):
+        read(signed)
+
+
+def test_the_announcement_behind_a_release_is_verified_too():
+    """An analyst can see whom the coordinator asked, and that it asked what she signed."""
+    back = read(releases.write(release(), roster(), key_of("convener")))
+    assert releases.announced(back, roster=roster(), now=NOW) == announcement()
+    forged = release(announcement=announcements.write(announcement(), roster(), key_of("aden")))
+    with pytest.raises(Rejected, match="bad-signature"):
+        releases.announced(forged, roster=roster(), now=NOW)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda message: setattr(message, "federation", "elsewhere"),
+        lambda message: setattr(message, "vector", bytes(9)),
+        lambda message: message.contributors.reverse(),
+        lambda message: setattr(message, "announcement", b"\xff"),
+    ],
+)
+def test_a_malformed_release_is_refused_although_signed(change):
+    """Another federation, odd bytes, an unsorted list, an announcement that is none."""
+    message = ReleaseMessage.FromString(releases.write(release(), roster(), key_of("convener")).body)
+    change(message)
+    signed = sign(
+        key_of("convener"),
+        kind="release",
+        signer="convener",
+        federation=FEDERATION,
+        body=message.SerializeToString(deterministic=True),
+    )
+    with pytest.raises(Rejected, match="malformed"):
+        read(signed)
+
+
+def test_releases_that_differ_have_different_names():
+    """The digest is over the signed bytes."""
+    one = releases.write(release(), roster(), key_of("convener"))
+    other = releases.write(release(seconds=1.6), roster(), key_of("convener"))
+    assert releases.digest_of(one) != releases.digest_of(other)

@@ -1,0 +1,96 @@
+from dataclasses import fields, replace
+
+import pytest
+
+from protocols import request as requests
+from protocols.errors import Rejected
+from protocols.signing import sign
+from protocols.wire_pb2 import Request as RequestMessage
+from protocols.wire_pb2 import Role
+from tests.protocols.parties import FEDERATION, NOW, key_of, member, request, roster
+
+OTHER = {
+    "federation": "elsewhere",
+    "id": bytes(16),
+    "plan": b"another plan",
+    "view": b"another view",
+    "rho_units": 1 << 31,
+    "sites": ("aden", "brest"),
+    "minimum": 1,
+    "purpose": "marketing",
+    "created_at": NOW - 1,
+    "expires_at": NOW + 3601,
+    "statement": "SELECT 2",
+    "fresh": True,
+}
+
+
+def test_a_request_comes_back_as_it_was_written():
+    """Every field, and the analyst from the frame."""
+    assert requests.read(requests.write(request(), key_of("ada")), roster=roster(), now=NOW) == request()
+
+
+def test_the_changes_that_are_tried_below_cover_every_field():
+    """A field that is added later must be added here; the analyst is in the frame."""
+    assert set(OTHER) == {field.name for field in fields(request())} - {"analyst"}
+
+
+@pytest.mark.parametrize("field", sorted(OTHER))
+def test_any_changed_field_breaks_the_signature(field):
+    """The coordinator relays a request and can change nothing in it."""
+    signed = requests.write(request(), key_of("ada"))
+    changed = requests.write(replace(request(), **{field: OTHER[field]}), key_of("ada"))
+    assert changed.body != signed.body
+    signed.body = changed.body
+    with pytest.raises(Rejected, match="bad-signature"):
+        requests.read(signed, roster=roster(), now=NOW)
+
+
+def test_only_an_analyst_on_the_roster_can_ask():
+    """Not a hospital, not the coordinator, nobody unknown, nobody in another's name, nobody after her time."""
+    for signer, code in (("aden", "wrong-role"), ("convener", "wrong-role"), ("oz", "unknown-member")):
+        with pytest.raises(Rejected, match=code):
+            requests.read(requests.write(request(analyst=signer), key_of(signer)), roster=roster(), now=NOW)
+    with pytest.raises(Rejected, match="bad-signature"):
+        requests.read(requests.write(request(), key_of("convener")), roster=roster(), now=NOW)
+    over = member("ada", Role.ROLE_ANALYST, expires_at=NOW - 1)
+    members = (over, *(each for each in roster().members if each.id != "ada"))
+    with pytest.raises(Rejected, match="expired-certificate"):
+        requests.read(requests.write(request(), key_of("ada")), roster=roster(members=members), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"created_at": NOW + 301, "expires_at": NOW + 900}, "clock-skew"),
+        ({"created_at": NOW - 900, "expires_at": NOW - 301}, "expired"),
+        ({"created_at": NOW, "expires_at": NOW}, "malformed"),
+        ({"created_at": NOW, "expires_at": NOW - 10}, "malformed"),
+        ({"expires_at": NOW + requests.LONGEST_LIFE + 1}, "malformed"),
+        ({"plan": bytes(requests.MOST_PLAN_BYTES + 1)}, "oversized"),
+        ({"view": bytes(requests.MOST_TEXT + 1)}, "oversized"),
+        ({"statement": "x" * (requests.MOST_TEXT + 1)}, "oversized"),
+        ({"purpose": "x" * 201}, "oversized"),
+        ({"id": bytes(15)}, "malformed"),
+        ({"sites": (), "minimum": 0}, "malformed"),
+        ({"sites": ("brest", "aden")}, "malformed"),
+        ({"sites": ("aden", "aden")}, "malformed"),
+        ({"minimum": 0}, "malformed"),
+        ({"minimum": 5}, "malformed"),
+        ({"rho_units": 0}, "malformed"),
+        ({"rho_units": 1 << 50}, "malformed"),
+    ],
+)
+def test_a_request_out_of_range_is_refused_although_signed(changes, code):
+    """Times, sizes, ids, hospitals and price."""
+    with pytest.raises(Rejected, match=code):
+        requests.read(requests.write(request(**changes), key_of("ada")), roster=roster(), now=NOW)
+
+
+def test_a_request_for_another_federation_is_refused():
+    """A body that names another federation, signed for this one."""
+    message = RequestMessage.FromString(requests.write(request(), key_of("ada")).body)
+    message.federation = "elsewhere"
+    signed = sign(key_of("ada"), kind="request", signer="ada", federation=FEDERATION, body=message.SerializeToString())
+    with pytest.raises(Rejected, match="wrong-federation"):
+        requests.read(signed, roster=roster(), now=NOW)
