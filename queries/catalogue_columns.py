@@ -1,0 +1,75 @@
+"""The columns of a catalogue file: codes, numbers and days, each with its public bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from queries.catalogue import CodeColumn, CodeSet, Column, DateColumn, NumberColumn
+from queries.codes import flat_codes
+from queries.section import Section
+
+MOST_STEPS = 1 << 31
+"""Most steps from a number's bounds to zero and to each other: every value fits 32 bits."""
+
+_KIND = "give one of codes = ..., number = { low, high, step }, date = { first, last }"
+_BOUND = "give the bounds that the members agreed on: a missing bound would mean no noise"
+_STEP = "write the finest difference that matters, such as 1 or 0.01"
+_CODES = 'name a set of [codes], such as codes = "sex", or write the codes here: codes = { F = "female", M = "male" }'
+
+
+def read_column(section: Section, name: str, code_sets: Mapping[str, CodeSet], version: str) -> Column:
+    """Read ``[tables.<table>.columns.<name>]``; raise CatalogueError."""
+    section.only(("label", "codes", "number", "date", "unit"))
+    kinds = [kind for kind in ("codes", "number", "date") if section.has(kind)]
+    if len(kinds) != 1:
+        section.refuse("", f"{len(kinds)} kinds of column at once" if kinds else "no kind of column", _KIND)
+    if section.has("unit") and kinds != ["number"]:
+        section.refuse("unit", "only numbers have a unit", "take it away")
+    label = section.label("label", name)
+    if kinds == ["codes"]:
+        return CodeColumn(name=name, label=label, codes=read_codes(section, code_sets, version))
+    if kinds == ["number"]:
+        return _number(section, name)
+    days = section.section("date", "write date = { first = 2020-01-01, last = 2030-12-31 }")
+    days.only(("first", "last"))
+    first, last = days.day("first", _BOUND), days.day("last", _BOUND)
+    if first > last:
+        days.refuse("last", "earlier than first", "exchange them")
+    return DateColumn(name=name, label=label, first=first, last=last)
+
+
+def read_codes(section: Section, code_sets: Mapping[str, CodeSet], version: str) -> CodeSet:
+    """Read ``codes``: the name of a set of the catalogue, or the codes themselves."""
+    value = section.required("codes", _CODES)
+    if not isinstance(value, str):
+        return CodeSet(name=section.path, version=version, codes=flat_codes(section, "codes"))
+    if value not in code_sets:
+        section.refuse(
+            "codes", f"there is no code set {value!r}", "the catalogue's: " + (", ".join(code_sets) or "none")
+        )
+    return code_sets[value]
+
+
+def _number(section: Section, name: str) -> NumberColumn:
+    bounds = section.section("number", "write number = { low = 0, high = 120, step = 1 }")
+    bounds.only(("low", "high", "step"))
+    low, high = bounds.decimal("low", _BOUND), bounds.decimal("high", _BOUND)
+    step = bounds.decimal("step", _STEP) if bounds.has("step") else Fraction(1)
+    if step <= 0:
+        bounds.refuse("step", "not above 0", _STEP)
+    if low >= high:
+        bounds.refuse("high", "not above low", _BOUND)
+    for end, value in (("low", low), ("high", high)):
+        if (value / step).denominator != 1:
+            bounds.refuse(end, "not a whole number of steps", "move it to a multiple of step")
+    if max(high - low, abs(low), abs(high)) / step >= MOST_STEPS:
+        bounds.refuse("step", f"the bounds span more than {MOST_STEPS:,} steps", "use a coarser step or closer bounds")
+    return NumberColumn(
+        name=name,
+        label=section.label("label", name),
+        low=int(low / step),
+        high=int(high / step),
+        step=step,
+        unit=section.text("unit", 'write unit = "mmHg"') if section.has("unit") else "",
+    )

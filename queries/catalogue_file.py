@@ -1,0 +1,128 @@
+"""Reading a catalogue: one TOML file that every member of a federation holds, byte for byte.
+
+    name = "stroke"                       sites_per_patient = 1
+    version = "2026-11"                   rows_per_site = 100_000
+    [site.country]                        a public fact about hospitals: label, codes
+    [codes.diagnosis]                     a code set: version and codes, perhaps levels; or use = "icd-10"
+    [tables.admission]                    label, patient, rows_per_patient, perhaps dated_by
+    [tables.admission.columns.age]        label, and one of codes, number, date
+
+Nothing has a default that would weaken privacy: a bound or a cap that is missing or misspelt is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+
+from queries.catalogue import Catalogue, CodeSet, DateColumn, SiteAttribute, Table
+from queries.catalogue_columns import read_codes, read_column
+from queries.codes import read_code_set
+from queries.errors import CatalogueError
+from queries.section import Section
+
+MOST_BYTES = 8 << 20
+"""Longest accepted file: a few hundred thousand codes."""
+
+_CAP = "give the most rows that one patient may contribute: a missing cap would mean no noise"
+_TABLE = "write [tables.admission] with label, patient, rows_per_patient and columns"
+
+
+def read_catalogue(source: bytes, file: str) -> Catalogue:
+    """Read a catalogue; raise CatalogueError with ``file``, the dotted key and the remedy for anything wrong.
+
+    Guarantee: every number column of the result has bounds, every table a patient key and a cap, and every level's
+    groups are runs of neighbouring codes; what sensitivities rest on is never a default.
+    Test: tests/queries/test_catalogue.py::test_a_missing_bound_or_cap_is_refused.
+    """
+    top = Section(file=file, path="", values=_parse(source, file))
+    top.only(("name", "version", "label", "sites_per_patient", "rows_per_site", "site", "codes", "tables"))
+    name = top.name("name", 'name the catalogue, such as name = "stroke"')
+    version = top.text("version", 'write version = "2026-11", and change it whenever anything changes')
+    code_sets = _code_sets(top)
+    tables = top.section("tables", _TABLE)
+    return Catalogue(
+        name=name,
+        version=version,
+        tables=tuple(_table(tables.section(table, _TABLE), table, code_sets, version) for table in tables.names()),
+        site_attributes=_site_attributes(top, code_sets, version),
+        sites_per_patient=top.whole(
+            "sites_per_patient", 1, 1000, "give the most hospitals that hold rows of one patient, such as 1"
+        ),
+        rows_per_site=top.whole(
+            "rows_per_site", 1, 1 << 40, "give the most rows of one hospital's table, such as 100_000_000"
+        ),
+        source=source,
+        label=top.label("label", name),
+    )
+
+
+def _parse(source: bytes, file: str) -> Mapping[str, object]:
+    if len(source) > MOST_BYTES:
+        raise CatalogueError(
+            f"longer than {MOST_BYTES:,} bytes", file=file, key="(file)", remedy="leave out codes that nobody uses"
+        )
+    try:
+        return tomllib.loads(source.decode(), parse_float=Decimal)
+    except UnicodeDecodeError as error:
+        raise CatalogueError(
+            "not UTF-8", file=file, key=f"byte {error.start}", remedy="save the file as UTF-8 without a mark"
+        ) from error
+    except (ValueError, RecursionError, ArithmeticError) as error:
+        message = str(error) if isinstance(error, tomllib.TOMLDecodeError) else "not TOML"
+        place = re.search(r"\s*\(at (line \d+, column \d+|end of document)\)", message)
+        raise CatalogueError(
+            message[: place.start()] if place else message,
+            file=file,
+            key=place.group(1) if place else "(file)",
+            remedy="correct the TOML there",
+        ) from error
+
+
+def _code_sets(top: Section) -> dict[str, CodeSet]:
+    if not top.has("codes"):
+        return {}
+    remedy = 'write [codes.sex] with version = "1" and codes = { F = "female", M = "male" }'
+    sets = top.section("codes", remedy)
+    return {name: read_code_set(sets.section(name, remedy), name) for name in sets.names()}
+
+
+def _site_attributes(top: Section, code_sets: Mapping[str, CodeSet], version: str) -> tuple[SiteAttribute, ...]:
+    if not top.has("site"):
+        return ()
+    remedy = 'write [site.country] with label and codes = { UK = "United Kingdom" }'
+    chosen = top.section("site", remedy)
+    found = []
+    for name in chosen.names():
+        section = chosen.section(name, remedy)
+        section.only(("label", "codes"))
+        codes = read_codes(section, code_sets, version)
+        found.append(SiteAttribute(name=name, label=section.label("label", name), codes=codes))
+    return tuple(found)
+
+
+def _table(section: Section, name: str, code_sets: Mapping[str, CodeSet], version: str) -> Table:
+    section.only(("label", "patient", "rows_per_patient", "dated_by", "columns"))
+    patient = section.name("patient", "name the key that says whose a row is: without one, nobody can be protected")
+    cap = section.whole("rows_per_patient", 1, 1_000_000, _CAP)
+    remedy = f"write [{section.key('columns')}.age] with number = {{ low = 0, high = 120 }}"
+    chosen = section.section("columns", remedy)
+    columns = tuple(
+        read_column(chosen.section(column, remedy), column, code_sets, version) for column in chosen.names()
+    )
+    if patient.casefold() in (column.name.casefold() for column in columns):
+        section.refuse("patient", f"{patient} is also a column", "questions never read the patient key: rename either")
+    dated_by = section.name("dated_by", "name a date column") if section.has("dated_by") else None
+    if dated_by and not any(column.name == dated_by and isinstance(column, DateColumn) for column in columns):
+        days = ", ".join(column.name for column in columns if isinstance(column, DateColumn)) or "none"
+        section.refuse("dated_by", f"{dated_by} is not a date column", f"the table's date columns: {days}")
+    return Table(
+        name=name,
+        label=section.label("label", name),
+        patient=patient,
+        columns=columns,
+        rows_per_patient=cap,
+        dated_by=dated_by,
+    )

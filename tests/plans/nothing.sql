@@ -1,0 +1,1 @@
+SELECT COUNT(*) FROM admission WHERE FALSE AND age > 3

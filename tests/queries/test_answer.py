@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from queries.answer import Estimate, answer, expected_half_widths
+from queries.catalogue_file import read_catalogue
+from queries.errors import PlanError
+from queries.measurement import calibrate
+from queries.sensitivity import of_tally
+from queries.sql import read
+from queries.tally import PatientCount, RowCount, tally
+
+PLANS = Path(__file__).resolve().parents[1] / "plans"
+CATALOGUE = read_catalogue((PLANS / "catalogue.toml").read_bytes(), "catalogue.toml")
+SITES = json.loads((PLANS / "sites.json").read_text())
+SITES_ANSWERED = 4
+
+
+class Release:
+    """A question, its measurement, and a sum that stands for what hospitals released."""
+
+    def __init__(self, statement: str, rho: Fraction = Fraction(1, 2), honest: int = 1) -> None:
+        """Read a statement and calibrate its noise."""
+        self.question = read(statement, CATALOGUE, SITES, rows_per_patient=1)
+        self.tally = tally(self.question.plan, CATALOGUE)
+        self.measurement = calibrate(self.tally, of_tally(self.tally, 1), rho, honest)
+
+    def sum_of(self, exact: list[list[float]], rng: np.random.Generator | None = None) -> np.ndarray:
+        """Return the released vector for exact block values, with noise where there is a generator."""
+        parts = []
+        for values, noise in zip(exact, self.measurement.blocks, strict=True):
+            scaled = np.array(values, dtype=float) * noise.grid
+            if rng is not None:
+                deviation = float(noise.variance(SITES_ANSWERED)) ** 0.5 * noise.grid
+                scaled = scaled + deviation * rng.standard_normal(len(scaled))
+            parts.append(np.rint(scaled))
+        return np.concatenate(parts).astype(np.int64)
+
+    def answer(self, exact: list[list[float]], rng: np.random.Generator | None = None, language: str = "en"):
+        """Return the answer to that release."""
+        plan, view = self.question.plan, self.question.view
+        noisy = self.sum_of(exact, rng)
+        return answer(plan, view, CATALOGUE, noisy, self.measurement, contributors=SITES_ANSWERED, language=language)
+
+    def half_widths(self, expect: float | None):
+        """Return what a dry run says."""
+        plan, view = self.question.plan, self.question.view
+        return expected_half_widths(plan, view, CATALOGUE, self.measurement, contributors=SITES_ANSWERED, expect=expect)
+
+
+def column(found, name: str) -> list:
+    """Return the values of a column of an answer."""
+    return [row[name] for row in found.to_plain()["rows"]]
+
+
+BY_SEX = "SELECT sex AS 性别, COUNT(*) AS n FROM admission GROUP BY sex"
+
+
+def test_values_are_what_was_released():
+    """Values are the sum over the grid, in the column's units, negative ones too, with the interval around them."""
+    release = Release("SELECT sex, SUM(weight) AS w FROM admission GROUP BY sex", rho=Fraction(10**8), honest=3)
+    noise = release.measurement.blocks[0]
+    assert noise.grid > 1
+    found = release.answer([[705, -31]])
+    assert column(found, "w") == pytest.approx([70.5, -3.1])
+    half = 1.96 * float(noise.variance(SITES_ANSWERED)) ** 0.5 / 10
+    assert column(found, "w_low") == pytest.approx([70.5 - half, -3.1 - half], rel=1e-4)
+    assert column(found, "w_high") == pytest.approx([70.5 + half, -3.1 + half], rel=1e-4)
+
+
+def test_a_table_has_its_columns_codes_units_and_labels():
+    """Keys are codes, labels stand apart in the language asked for, units are the catalogue's."""
+    release = Release(
+        "SELECT COUNT(*) AS n, sex AS 性别, AVG(age) AS 平均, COUNT(DISTINCT patient_id) AS p,"
+        " COUNT(*) - COUNT(age) AS missing, 2 * AVG(age) AS twice FROM admission GROUP BY sex"
+    )
+    found = release.answer([[500, 400]] * len(release.tally.blocks), language="zh")
+    assert [(each.name, each.kind, each.unit) for each in found.columns] == [
+        ("n", "estimate", "rows"),
+        ("性别", "key", ""),
+        ("平均", "estimate", "years"),
+        ("p", "estimate", "site-patients"),
+        ("missing", "estimate", "rows"),
+        ("twice", "estimate", ""),
+    ]
+    assert found.labels == {"性别": {"M": "男", "F": "女"}}
+    assert [row.cells[1] for row in found.rows] == ["M", "F"]
+    assert release.answer([[1, 1]] * len(release.tally.blocks)).labels["性别"]["M"] == "male"
+
+
+def test_every_cell_of_the_product_is_in_its_place():
+    """The last key runs fastest; keys that are not shown are still there; empty groups are answered."""
+    release = Release("SELECT died, sex, COUNT(*) AS n FROM admission GROUP BY sex, died, ward")
+    found = release.answer([list(range(12))])
+    rows = [(row.cells[1], row.cells[0], row.cells[2].value) for row in found.rows]
+    assert rows == [
+        (sex, died, 6 * i + 3 * j + k) for i, sex in enumerate("MF") for j, died in enumerate("YN") for k in range(3)
+    ]
+    assert found.hidden == 0
+
+
+def test_a_question_without_groups_has_one_row():
+    """No key, one cell."""
+    found = Release("SELECT COUNT(*) AS n FROM admission").answer([[17]])
+    assert column(found, "n") == [17]
+
+
+def test_a_plain_answer_is_json():
+    """It holds no NaN and no infinity, and every figure has its ends beside it."""
+    found = Release("SELECT sex, AVG(age) AS a, 1 / COUNT(*) AS i FROM admission GROUP BY sex").answer(
+        [[0, 50], [0, 10], [0, 50]]
+    )
+    plain = json.loads(json.dumps(found.to_plain(), allow_nan=False))
+    assert list(plain) == ["columns", "rows", "labels", "flags", "hidden"]
+    assert list(plain["rows"][0]) == ["sex", "a", "a_low", "a_high", "i", "i_low", "i_high"]
+    assert plain["rows"][0]["a"] is None
+    assert [each["name"] for each in plain["columns"]] == ["sex", "a", "i"]
+
+
+@pytest.mark.parametrize(
+    ("clause", "shown", "hidden"),
+    [
+        ("HAVING n > 10", ["1", "3"], 1),
+        ("HAVING n > 10 AND NOT n > 20", ["3"], 2),
+        ("HAVING n BETWEEN 15 AND 20 OR n < 0", ["2", "3"], 1),
+        ("ORDER BY n", ["2", "3", "1"], 0),
+        ("ORDER BY n DESC LIMIT 2", ["1", "3"], 1),
+        ("ORDER BY ward DESC", ["3", "2", "1"], 0),
+        ("ORDER BY n * 0, 1 DESC", ["3", "2", "1"], 0),
+        ("ORDER BY n * 0", ["1", "2", "3"], 0),
+        ("HAVING n < 1000000 LIMIT 1", ["1"], 2),
+        ("HAVING n > 1000", [], 3),
+    ],
+)
+def test_rows_are_chosen_by_their_noised_values(clause, shown, hidden):
+    """HAVING, ORDER BY and LIMIT judge what was released, and what they hide is counted."""
+    found = Release(f"SELECT ward, COUNT(*) AS n FROM admission GROUP BY ward {clause}").answer([[30, -5, 16]])  # noqa: S608
+    assert [row.cells[0] for row in found.rows] == shown
+    assert found.hidden == hidden
+    assert ("selected" in found.flags) == ("HAVING" in clause or "LIMIT" in clause)
+
+
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+def test_undefined_values_come_last_and_meet_no_condition(direction):
+    """A mean over nothing is neither above nor below anything, nor not so."""
+    statement = f"SELECT ward, AVG(age) AS a FROM admission GROUP BY ward ORDER BY a {direction}"  # noqa: S608
+    exact = [[50, 0, 60], [100, 100, -100]]
+    assert Release(statement).answer(exact).rows[-1].cells[0] == "2"
+    for condition in ("a > 0", "NOT a > 0", "a <> 5", "NOT (a > 0 AND a < 1)"):
+        found = Release(f"SELECT ward, AVG(age) AS a FROM admission GROUP BY ward HAVING {condition}").answer(exact)  # noqa: S608
+        assert "2" not in [row.cells[0] for row in found.rows]
+
+
+def flags_of(statement: str, exact: list[list[float]]) -> list[tuple[str, ...]]:
+    """Return the flags of the only figure of each row."""
+    found = Release(statement).answer(exact)
+    return [cell.flags for row in found.rows for cell in row.cells if isinstance(cell, Estimate)]
+
+
+def test_figures_that_drown_in_noise_are_flagged():
+    """Above a third of the value: unreliable; above a sixth: caution; undefined or unbounded: unreliable."""
+    deviation = float(Release(BY_SEX).measurement.blocks[0].variance(SITES_ANSWERED)) ** 0.5
+    statement = "SELECT ward, COUNT(*) AS n FROM admission GROUP BY ward"
+    assert flags_of(statement, [[deviation * 7, deviation * 5, deviation * 2]]) == [(), ("caution",), ("unreliable",)]
+    assert flags_of(statement, [[0, -100, 1000]]) == [("unreliable",), ("negative",), ()]
+    assert flags_of("SELECT AVG(age) FROM admission", [[0], [10]]) == [("unreliable",)]
+
+
+def test_only_what_cannot_be_negative_is_flagged_so():
+    """Counts and sums of what is never negative; not differences, nor sums of what may be negative."""
+    negative = [[-1000], [-1000]]
+    assert flags_of("SELECT COUNT(*) FROM admission", negative[:1]) == [("negative",)]
+    assert flags_of("SELECT SUM(age) FROM admission", [[-100_000]]) == [("negative",)]
+    assert flags_of("SELECT SUM(change) FROM admission", [[-100_000]]) == [()]
+    assert flags_of("SELECT COUNT(*) - COUNT(age) FROM admission", [[1000], [100]])[0] == ()
+    assert flags_of("SELECT 100 * COUNT(age) / COUNT(*) FROM admission", [[-1000], [1000]])[0] == ("negative",)
+
+
+def test_arithmetic_beyond_a_ratio_is_called_approximate():
+    """Linear forms and ratios of them have proper intervals; products of estimates have not."""
+    blocks = [[500], [400]]
+    assert flags_of("SELECT 100 * (COUNT(*) - COUNT(age)) / COUNT(*) + 1 FROM admission", blocks) == [()]
+    assert flags_of("SELECT COUNT(*) * COUNT(age) FROM admission", blocks) == [("approximate",)]
+    assert flags_of("SELECT COUNT(*) / COUNT(age) / COUNT(*) FROM admission", blocks) == [("approximate",)]
+
+
+def test_flags_say_where_and_why():
+    """The plain form names each flagged cell and explains the code."""
+    plain = Release(BY_SEX).answer([[1000, -1000]]).to_plain()
+    assert [(flag["code"], flag["cells"]) for flag in plain["flags"]] == [("negative", [{"row": 1, "column": "n"}])]
+    assert all(flag["text"] for flag in plain["flags"])
+
+
+def test_a_sum_of_another_shape_is_refused():
+    """Vectors of the wrong length, and sums over nobody, are refused."""
+    release = Release(BY_SEX)
+    plan, view, noisy = release.question.plan, release.question.view, release.sum_of([[1, 2]])
+    for wrong, contributors in ((noisy[:1], 4), (noisy.reshape(1, 2), 4), (noisy, 0)):
+        with pytest.raises(PlanError):
+            answer(plan, view, CATALOGUE, wrong, release.measurement, contributors=contributors)
+    other = Release("SELECT sex, COUNT(*), COUNT(age) FROM admission GROUP BY sex").measurement
+    with pytest.raises(PlanError):
+        answer(plan, view, CATALOGUE, noisy, other, contributors=4)
+
+
+WIDE = (
+    "SELECT dx_main, COUNT(*) AS n, 100.0 * COUNT(*) FILTER (WHERE died = 'Y') / COUNT(*) AS rate,"
+    " AVG(age) AS a, SUM(weight) AS w, 2 * COUNT(*) - COUNT(age) AS form, COUNT(*) * COUNT(age) AS product"
+    " FROM admission GROUP BY dx_main"
+)
+"""Two thousand cells, so one release is two thousand draws."""
+
+
+def exact_blocks(release: Release, rows: float) -> list[list[float]]:
+    """Return what every block holds when each cell has so many rows, numbers at mid-range, and all FILTERs hold."""
+    size = release.tally.sizes[0]
+    found = []
+    for block in release.tally.blocks:
+        counts = isinstance(block.measure, (RowCount, PatientCount))
+        each = (
+            rows if counts else rows * {"age": 60, "weight": 1502}[block.measure.column] - rows * block.measure.centre
+        )
+        found.append([each] * size)
+    return found
+
+
+def test_a_dry_run_says_how_wide_intervals_will_be():
+    """Expected half widths are 1.96 simulated standard deviations within 5 %, for linear outputs and ratios."""
+    release, rng = Release(WIDE), np.random.default_rng(7)
+    found = release.answer(exact_blocks(release, 500), rng)
+    stated = release.half_widths(500)
+    assert stated[0] is None
+    for name, half in zip(("n", "rate", "a", "w", "form", "product"), stated[1:], strict=True):
+        assert half == pytest.approx(1.96 * np.std(column(found, name)), rel=0.05), name
+
+
+def test_a_dry_run_does_not_guess():
+    """Linear outputs need no expectation; ratios and products are unknown without one."""
+    stated = Release(WIDE).half_widths(None)
+    assert [half is None for half in stated] == [True, False, True, True, False, False, True]
+    assert stated[1] == Release(WIDE).half_widths(10_000)[1]
+
+
+def test_intervals_of_an_answer_cover_the_exact_figures():
+    """Over two thousand cells, 93 to 97 % of the intervals of counts, rates, means and sums hold the exact figure."""
+    release, rng = Release(WIDE), np.random.default_rng(11)
+    found = release.answer(exact_blocks(release, 60), rng).to_plain()["rows"]
+    for name, exact in (("n", 60), ("rate", 100), ("a", 60), ("w", 60 * 150.2), ("form", 60)):
+        inside = [
+            (row[f"{name}_low"] is None or row[f"{name}_low"] <= exact)
+            and (row[f"{name}_high"] is None or exact <= row[f"{name}_high"])
+            for row in found
+        ]
+        assert 93 < 100 * np.mean(inside) < 97, name

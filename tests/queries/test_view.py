@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from queries.canonical import decode, encode
+from queries.errors import PlanError
+from queries.plan import Aggregate, Bound, CodeKey, Every, Plan
+from queries.view import (
+    AggregateTerm,
+    Arithmetic,
+    Comparison,
+    Conjunction,
+    KeyTerm,
+    Negation,
+    Number,
+    Order,
+    Output,
+    View,
+    check_view,
+    constant,
+    number,
+)
+
+PLAN = Plan(
+    catalogue=bytes(32),
+    table="t",
+    where=Every(),
+    keys=(CodeKey(column="sex"),),
+    aggregates=(Aggregate(statistic="count"),),
+    bound=Bound(rows=1, groups=1),
+)
+N = AggregateTerm(aggregate=0)
+SEX = KeyTerm(key=0)
+ONE = Number(decimal="1")
+
+
+def shown(expression) -> View:
+    """Return a view of one column."""
+    return View(columns=(Output(name="n", expression=expression),))
+
+
+def deep(levels: int):
+    """Return arithmetic so many levels deep."""
+    found = N
+    for _ in range(levels):
+        found = Arithmetic(operator="+", left=found, right=ONE)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [("0", "0"), ("100.0", "100"), ("-2.50", "-2.5"), ("0.001", "0.001"), ("-0.1", "-0.1"), ("1000000", "1000000")],
+)
+def test_numbers_are_written_in_their_shortest_form(value, written):
+    """One number has one spelling, without exponents."""
+    assert number(Fraction(value)) == Number(decimal=written)
+
+
+def test_a_third_is_no_decimal():
+    """What no decimal is equal to is refused rather than rounded."""
+    with pytest.raises(PlanError):
+        number(Fraction(1, 3))
+
+
+def test_constants_are_worked_out_exactly():
+    """An expression of numbers alone has a value; one that reads an estimate, or divides by zero, has none."""
+    third = Arithmetic(operator="/", left=ONE, right=Number(decimal="3"))
+    assert constant(Arithmetic(operator="*", left=third, right=Number(decimal="3"))) == 1
+    assert constant(Arithmetic(operator="/", left=ONE, right=Number(decimal="0"))) is None
+    assert constant(Arithmetic(operator="+", left=N, right=ONE)) is None
+
+
+def test_a_good_view_passes_and_survives_its_bytes():
+    """Keys, arithmetic, conditions, order and limit, in any script."""
+    view = View(
+        columns=(Output(name="性别", expression=SEX), Output(name="人数", expression=deep(3))),
+        having=Conjunction(terms=(Negation(term=Comparison(operator="<", left=N, right=ONE)),)),
+        order=(Order(by=SEX, direction="descending"), Order(by=N)),
+        limit=3,
+    )
+    check_view(view, PLAN)
+    assert decode(View, encode(view)) == view
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        View(columns=()),
+        View(columns=(Output(name="n", expression=N), Output(name="n", expression=SEX))),
+        View(columns=(Output(name="\x1b[2J", expression=N),)),
+        View(columns=(Output(name=" ", expression=N),)),
+        shown(AggregateTerm(aggregate=1)),
+        shown(AggregateTerm(aggregate=-1)),
+        shown(KeyTerm(key=1)),
+        shown(Arithmetic(operator="+", left=SEX, right=N)),
+        shown(Arithmetic(operator="**", left=N, right=ONE)),
+        shown(Number(decimal="1e9")),
+        shown(Number(decimal="1.0")),
+        shown(Number(decimal="--1")),
+        shown(Number(decimal="")),
+        shown(Number(decimal="٣")),
+        shown(Number(decimal="9" * 5000)),
+        shown(deep(65)),
+        View(columns=shown(N).columns, having=Comparison(operator="=", left=SEX, right=ONE)),
+        View(columns=shown(N).columns, having=Comparison(operator="LIKE", left=N, right=ONE)),
+        View(columns=shown(N).columns, having=Conjunction(terms=())),
+        View(columns=shown(N).columns, order=(Order(by=N, direction="up"),)),
+        View(columns=shown(N).columns, order=(Order(by=KeyTerm(key=2)),)),
+        View(columns=shown(N).columns, limit=0),
+    ],
+)
+def test_a_view_that_does_not_fit_is_refused(view):
+    """A view may come from another machine: whatever the plan has not, or applying it would choke on, is refused."""
+    with pytest.raises(PlanError) as caught:
+        check_view(view, PLAN)
+    assert caught.value.remedy
