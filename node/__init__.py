@@ -1,0 +1,1 @@
+"""What runs at a hospital: it holds the records, and may refuse."""

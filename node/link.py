@@ -1,0 +1,279 @@
+"""The link: one outbound stream from the node to the coordinator, kept up for as long as the node runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import math
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from node.desk import Desk
+from node.gate import METADATA, Gate
+from node.membership import Membership
+from node.refusal import Replier
+from protocols import PROTOCOL_VERSION
+from protocols import announcement as announcements
+from protocols.codes import ADVICE
+from protocols.credentials import SERVER_NAME, Credentials
+from protocols.errors import Rejected
+from protocols.wire_pb2 import CoordinatorMessage, Hello, NodeMessage, NodeStatus, Signed, Welcome
+from protocols.wire_pb2_grpc import NodesStub
+
+CODE_KEY = "farr-code"
+"""Trailing metadata in which the coordinator names its reason."""
+
+HEARTBEAT = 10.0
+"""Seconds between two statuses."""
+
+WELCOME = 15.0
+"""Seconds for the coordinator to answer a hello."""
+
+SHORTEST, LONGEST = 0.2, 30.0
+"""Seconds before another attempt: the first, and at most."""
+
+STEADY = 60.0
+"""Seconds after which a link that was up counts as good, so that its loss is answered quickly."""
+
+FAREWELL = 7.0
+"""Seconds for the question under way when the node is told to stop."""
+
+GOODBYE = 1.0
+"""Seconds for the coordinator to end the stream once the node has nothing more to say."""
+
+MOST_WAITING = 64
+"""Announcements that may wait; more are refused as busy."""
+
+FINAL = frozenset({"displaced", "protocol-version"})
+"""Codes after which the node ends instead of trying again: somebody has to look."""
+
+SLOW = frozenset({"unknown-member", "expired-certificate", "wrong-role", "wrong-federation"})
+"""Codes that only the registrar can change: tried again, slowly."""
+
+_log = logging.getLogger("node.link")
+
+Call = grpc.aio.StreamStreamCall[NodeMessage, CoordinatorMessage]
+
+
+def delay(attempt: int, code: str, draw: float) -> float:
+    """Return the seconds to wait before the next attempt, ``attempt`` having failed in a row; ``draw`` in [0, 1).
+
+    Doubled each time, and spread over the upper half of the span so that hospitals do not come back all at once.
+    """
+    span = LONGEST if code in SLOW else min(LONGEST, SHORTEST * 2.0 ** min(attempt, 16))
+    return span * (0.5 + draw / 2)
+
+
+class Link:
+    """Says hello, keeps the roster, answers announcements; the only module that speaks to another machine."""
+
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        software: str,
+        gate: Gate,
+        desk: Desk,
+        membership: Membership,
+        replier: Replier,
+        connected: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare; nothing is sent before ``run``. ``connected`` is called at every welcome."""
+        self._credentials = credentials
+        self._software = software
+        self._gate = gate
+        self._desk = desk
+        self._membership = membership
+        self._replier = replier
+        self._connected = connected
+        self._answering: set[asyncio.Task[None]] = set()
+        self._call: Call | None = None
+        self._stopping = False
+        self._welcomed_at = math.inf
+        self._turn = asyncio.Lock()
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Keep the link up until ``stop``; return 0, or 1 where going on would be no use."""
+        told = asyncio.ensure_future(stop.wait())
+        attempt = 0
+        try:
+            while True:
+                self._welcomed_at = math.inf
+                session = asyncio.ensure_future(self._session())
+                await asyncio.wait({session, told}, return_when=asyncio.FIRST_COMPLETED)
+                if told.done():
+                    await self._leave(session)
+                    return 0
+                code = session.result()
+                if code in FINAL:
+                    _log.error("the coordinator closed the link for good", extra={"code": code})
+                    return 1
+                if time.monotonic() - self._welcomed_at >= STEADY:
+                    attempt = 0
+                pause = delay(attempt, code, secrets.randbelow(1 << 20) / (1 << 20))
+                attempt += 1
+                _log.warning("the link is down", extra={"code": code, "attempt": attempt, "seconds": round(pause, 2)})
+                await asyncio.wait({told}, timeout=pause)
+                if told.done():
+                    return 0
+        finally:
+            told.cancel()
+
+    async def _leave(self, session: asyncio.Future[str]) -> None:
+        """Finish the question under way, let what was written reach the other side, and end the stream."""
+        self._stopping = True
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=FAREWELL)
+        if self._call is not None:
+            with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                await self._call.done_writing()
+            await asyncio.wait({session}, timeout=GOODBYE)
+        session.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await session
+
+    async def _session(self) -> str:
+        """Hold one stream until it ends; return the code that it ended with."""
+        try:
+            async with self._channel() as channel:
+                self._call = NodesStub(channel).Link(metadata=METADATA)
+                try:
+                    await self._converse(self._call)
+                finally:
+                    for task in self._answering:
+                        task.cancel()
+                    self._call.cancel()
+                    self._call = None
+        except Rejected as rejected:
+            return rejected.code
+        except grpc.aio.AioRpcError as error:
+            return _code_of(error)
+        except (TimeoutError, asyncio.InvalidStateError):
+            return "unavailable"
+        except Exception:  # noqa: BLE001
+            # A defect, or this machine's fault. The next attempt starts from nothing.
+            _log.exception("the link failed")
+            return "unavailable"
+        return "unavailable"
+
+    async def _converse(self, call: Call) -> None:
+        hello = Hello(
+            protocol=PROTOCOL_VERSION, software=self._software, roster_version=self._membership.roster.version
+        )
+        await self._send(call, NodeMessage(hello=hello))
+        await self._welcome(await asyncio.wait_for(_next(call), WELCOME))
+        heart = asyncio.ensure_future(self._beat(call))
+        try:
+            while True:
+                await self._hear(call, await _next(call))
+        finally:
+            heart.cancel()
+
+    async def _welcome(self, message: CoordinatorMessage) -> None:
+        if message.WhichOneof("kind") == "closing":
+            raise Rejected(_known(message.closing.code), "closed instead of a welcome")
+        if message.WhichOneof("kind") != "welcome":
+            raise Rejected("malformed", "no welcome")
+        welcome: Welcome = message.welcome
+        if welcome.protocol != PROTOCOL_VERSION:
+            raise Rejected("protocol-version", str(welcome.protocol))
+        roster = await self._desk.ask(self._membership.take, welcome.roster)
+        if hashlib.sha256(welcome.catalogue).digest() != roster.catalogue_digest:
+            raise Rejected("wrong-catalogue", "welcome")
+        self._welcomed_at = time.monotonic()
+        _log.info("the link is up", extra={"address": self._credentials.address, "version": roster.version})
+        self._connected()
+
+    async def _hear(self, call: Call, message: CoordinatorMessage) -> None:
+        kind = message.WhichOneof("kind")
+        if kind == "announcement":
+            await self._take(call, message.announcement)
+        elif kind == "roster":
+            try:
+                await self._desk.ask(self._membership.take, message.roster)
+            except Rejected as rejected:
+                _log.warning("a roster was refused", extra={"code": rejected.code})
+        elif kind == "closing":
+            raise Rejected(_known(message.closing.code), "closed")
+        elif kind != "release":
+            raise Rejected("malformed", "a message of no known kind")
+
+    async def _take(self, call: Call, signed: Signed) -> None:
+        if self._stopping:
+            return
+        if self._desk.waiting >= MOST_WAITING:
+            # Sent before the next message is read, so a flood of questions is slowed to what is taken off.
+            await self._send(call, self._replier.turn_away(announcements.tau(signed)))
+            return
+        task = asyncio.ensure_future(self._answer(call, signed, time.monotonic()))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, call: Call, signed: Signed, arrived: float) -> None:
+        def reply() -> NodeMessage:
+            return self._replier.reply(signed, self._membership.roster, time.monotonic() - arrived)
+
+        # Shielded: when the stream is cut, the answer is finished and kept for when the round is announced again.
+        message = await asyncio.shield(self._desk.ask(reply))
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await self._send(call, message)
+            # At once, so that whoever asks for the budget sees this question in it.
+            await self._send(call, NodeMessage(status=NodeStatus()))
+            await self._send(call, NodeMessage(status=NodeStatus()))
+
+    async def _beat(self, call: Call) -> None:
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            while True:
+                await asyncio.sleep(HEARTBEAT)
+                await self._send(call, NodeMessage(status=NodeStatus()))
+
+    async def _send(self, call: Call, message: NodeMessage) -> None:
+        """Send a message: the one place from which anything leaves the node.
+
+        Guarantee: it passed the gate. Test:
+        tests/node/test_gate.py::test_only_the_link_speaks_and_only_through_the_gate.
+        """
+        async with self._turn:
+            await call.write(self._gate.release(message))
+
+    def _channel(self) -> grpc.aio.Channel:
+        credentials = grpc.ssl_channel_credentials(
+            root_certificates=self._credentials.ca_certificate,
+            private_key=self._credentials.tls_key,
+            certificate_chain=self._credentials.certificate,
+        )
+        options: list[tuple[str, Any]] = [
+            ("grpc.ssl_target_name_override", SERVER_NAME),
+            ("grpc.max_receive_message_length", 16 << 20),
+            ("grpc.max_send_message_length", 16 << 20),
+            ("grpc.keepalive_time_ms", 20_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.enable_retries", 0),
+            # Attempts are paced here; a pool shared between channels would pace them a second time.
+            ("grpc.use_local_subchannel_pool", 1),
+        ]
+        return grpc.aio.secure_channel(self._credentials.address, credentials, options=options)
+
+
+async def _next(call: Call) -> CoordinatorMessage:
+    """Return the next message; raise AioRpcError or Rejected when the stream has ended."""
+    message = await call.read()
+    if not isinstance(message, CoordinatorMessage):
+        raise Rejected("unavailable", "the coordinator ended the stream")
+    return message
+
+
+def _code_of(error: grpc.aio.AioRpcError) -> str:
+    trailing: Any = error.trailing_metadata() or ()
+    return _known(next((value for key, value in trailing if key == CODE_KEY), ""))
+
+
+def _known(code: Any) -> str:
+    return str(code) if code in ADVICE else "unavailable"

@@ -1,0 +1,198 @@
+"""The node's service: opens the state, prepares the data, keeps the link up, and ends cleanly when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import secrets
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node import policy
+from node.answer import Answerer
+from node.audit import STARTED, Audit, Fact
+from node.compiled import Compiler
+from node.desk import Desk
+from node.gate import Gate
+from node.ledger import Ledger
+from node.link import Link
+from node.membership import Membership
+from node.noise import noisy_vector
+from node.prepare import prepare
+from node.refusal import Replier
+from node.scan import Scanner
+from node.settings import NodeSettings
+from node.state import StateError, open_state, read_state, transaction
+from queries.tally import Tally
+
+LOCK = "serve.lock"
+RUNNING = "serve.pid"
+SITE_KEY = "site.key"
+SITE_KEY_BYTES = 32
+
+_log = logging.getLogger("node.serve")
+
+
+async def serve(settings: NodeSettings, started: Callable[[], None] | None = None) -> int:
+    """Run a node until SIGTERM or SIGINT; return the exit code: 0, or 1 where the coordinator closed for good.
+
+    ``started`` is called once, when the data are prepared and the node begins to connect. Raises StateError where
+    another process serves the home or the state is damaged, SourceError where the data cannot be prepared.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(settings.home):
+        connection = open_state(settings.home)
+        desk = Desk()
+        try:
+            _check_evidence(connection)
+            return await _serve(settings, connection, desk, stop, started or _nothing)
+        finally:
+            desk.close()
+            # A question that did not end in time still holds the connection; what it has not committed never was.
+            if not desk.waiting:
+                connection.close()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+            _log.info("the node ends", extra={"member": settings.credentials.member})
+
+
+async def _serve(
+    settings: NodeSettings,
+    connection: sqlite3.Connection,
+    desk: Desk,
+    stop: asyncio.Event,
+    started: Callable[[], None],
+) -> int:
+    _log.info("the data are being prepared", extra={"member": settings.credentials.member})
+    preparing = asyncio.ensure_future(desk.ask(_open_data, settings))
+    told = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({preparing, told}, return_when=asyncio.FIRST_COMPLETED)
+    if not preparing.done():
+        preparing.cancel()
+        return 0
+    told.cancel()
+    scanner = preparing.result()
+    member = settings.credentials.member
+
+    def scan(tally: Tally, attributes: Mapping[str, str]) -> NDArray[np.int64]:
+        # Whether the own row is kept back was decided before anything is read: see policy.keeps_row_back.
+        return scanner.tally(tally, settings.catalogue, member, attributes, own_row=True)
+
+    policy_file = settings.home / policy.FILE
+    answerer = Answerer(
+        member=member,
+        identity=settings.credentials.identity,
+        compiler=Compiler(catalogue=settings.catalogue),
+        connection=connection,
+        policy=lambda: policy.load(policy_file),
+        tables=scanner.tables,
+        scan=scan,
+        noise=noisy_vector,
+        clock=settings.clock,
+    )
+    membership = await desk.ask(Membership, settings.credentials, connection, settings.clock, settings.roster)
+    await desk.ask(_tell_start, settings, connection, policy_file)
+    with contextlib.closing(read_state(settings.home)) as committed:
+        link = Link(
+            credentials=settings.credentials,
+            software=settings.software,
+            gate=Gate(
+                ledger=Ledger(connection=committed), policy_file=policy_file, tables=tuple(sorted(scanner.tables))
+            ),
+            desk=desk,
+            membership=membership,
+            replier=Replier(answerer=answerer, home=settings.home, clock=settings.clock),
+        )
+        started()
+        return await link.run(stop)
+
+
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the home against a second process.
+
+    Guarantee: two processes never answer from one ledger, whose budget each would count for itself. The lock is the
+    operating system's and ends with the process, however that ends. Test:
+    tests/node/test_serve.py::test_a_second_process_on_the_same_home_is_refused.
+    """
+    with (home / LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StateError("another process serves this home") from error
+        running = home / RUNNING
+        running.write_text(f"{os.getpid()}\n")
+        try:
+            yield
+        finally:
+            running.unlink(missing_ok=True)
+
+
+def _check_evidence(connection: sqlite3.Connection) -> None:
+    """Refuse to answer with a ledger or an audit log that somebody changed: what was spent would be unknown."""
+    if (row := Ledger(connection=connection).verify()) is not None:
+        raise StateError(f"the ledger is not as it was written: row {row}; restore it from the newest backup")
+    if (entry := Audit(connection=connection).verify()) is not None:
+        raise StateError(f"the audit log is not as it was written: entry {entry}; restore it from the newest backup")
+
+
+def _open_data(settings: NodeSettings) -> Scanner:
+    prepared = prepare(
+        settings.home,
+        settings.data,
+        settings.mapping,
+        settings.catalogue,
+        site_key(settings.home),
+        memory_limit=settings.memory_limit,
+    )
+    return Scanner(prepared.path, threads=settings.threads, memory_limit=settings.memory_limit)
+
+
+def site_key(home: Path) -> bytes:
+    """Return the secret that orders a patient's rows, drawn from the operating system when it is first needed."""
+    path = home / SITE_KEY
+    if not path.exists():
+        fresh = home / f".{SITE_KEY}.{os.getpid()}"
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(SITE_KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    key = path.read_bytes()
+    if len(key) != SITE_KEY_BYTES:
+        raise StateError(f"{SITE_KEY} is damaged; restore it from the newest backup")
+    return key
+
+
+def _tell_start(settings: NodeSettings, connection: sqlite3.Connection, policy_file: Path) -> None:
+    try:
+        policy.load(policy_file)
+        held = hashlib.sha256(policy_file.read_bytes()).hexdigest()
+    except policy.PolicyError as error:
+        _log.error("the policy is missing or wrong: every question is refused", extra={"error": type(error).__name__})
+        held = "none"
+    facts: dict[str, Fact] = {
+        "software": settings.software,
+        "catalogue": settings.catalogue.digest.hex(),
+        "policy": held,
+    }
+    with transaction(connection):
+        Audit(connection=connection).append(STARTED, int(settings.clock()), facts)
+
+
+def _nothing() -> None:
+    """Do nothing, where nobody waits for the start."""

@@ -1,0 +1,111 @@
+"""A node's durable state: one SQLite file, written by one thread, whose rows of evidence cannot be changed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from protocols.errors import ProtocolError
+from protocols.schema import migrate
+
+FILE = "node.db"
+"""Name of the file in the node's home."""
+
+WAIT = 10.0
+"""Seconds to wait for a lock; only `farr node` commands that read ever hold one beside the service."""
+
+_APPEND_ONLY = """
+CREATE TRIGGER {table}_never_changes BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;
+CREATE TRIGGER {table}_never_shrinks BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END
+"""
+
+MIGRATIONS = (
+    f"""
+    CREATE TABLE charges (
+        number INTEGER PRIMARY KEY,
+        request BLOB NOT NULL UNIQUE CHECK (length(request) = 16),
+        epoch INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
+        tau BLOB NOT NULL UNIQUE CHECK (length(tau) = 32),
+        units INTEGER NOT NULL CHECK (units BETWEEN 0 AND 1125899906842624),
+        table_name TEXT NOT NULL,
+        analyst TEXT NOT NULL,
+        purpose TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        evidence TEXT NOT NULL,
+        digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+        UNIQUE (epoch, slot)
+    ) STRICT;
+    CREATE TABLE uploads (
+        tau BLOB PRIMARY KEY REFERENCES charges (tau),
+        digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+        announcement BLOB NOT NULL,
+        upload BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE audit (
+        number INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        facts TEXT NOT NULL,
+        digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32)
+    ) STRICT;
+    CREATE INDEX audit_by_kind ON audit (kind, at);
+    CREATE TABLE roster (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        version INTEGER NOT NULL,
+        signed BLOB NOT NULL
+    ) STRICT;
+    {_APPEND_ONLY.format(table="charges")};
+    {_APPEND_ONLY.format(table="uploads")};
+    {_APPEND_ONLY.format(table="audit")}
+    """,
+)
+"""One script a version; an older state is brought forward, a newer one refused."""
+
+
+class StateError(ProtocolError):
+    """The node's state is not what it must be; the node does not answer with it."""
+
+
+def open_state(home: Path) -> sqlite3.Connection:
+    """Open the state in ``home``, making it where it is missing, readable by its owner only.
+
+    The connection may be handed from one thread to another but is used by one at a time.
+    """
+    path = home / FILE
+    # SQLite gives its write-ahead log the permissions of the file, so the file is made first and closed to others.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    path.chmod(0o600)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=WAIT, check_same_thread=False)
+    migrate(connection, MIGRATIONS)
+    return connection
+
+
+def read_state(home: Path) -> sqlite3.Connection:
+    """Open the state for reading only; raise StateError where there is none."""
+    path = home / FILE
+    if not path.is_file():
+        raise StateError("the node has not run yet: it has no state")
+    connection = sqlite3.connect(path, isolation_level=None, timeout=WAIT, check_same_thread=False)
+    connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Do all of the body durably, or none of it.
+
+    Guarantee: whatever is raised inside, or ends the process, nothing of the body is kept. Test:
+    tests/node/test_ledger.py::test_a_failed_transaction_leaves_nothing.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

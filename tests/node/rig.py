@@ -1,0 +1,225 @@
+"""A federation in memory for tests of a node's service: members, questions, announcements, and a node to answer them.
+
+The children of test_crash.py build the same one: every key follows from a fixed seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from node import policy
+from node.answer import Answerer
+from node.compiled import Compiler
+from node.noise import noisy_vector
+from node.refusal import Replier
+from node.state import open_state
+from protocols import announcement as announcements
+from protocols import request as requests
+from protocols.announcement import Announcement
+from protocols.request import Request
+from protocols.roster import Member, Roster
+from protocols.signing import IdentityKey, sign
+from protocols.wire_pb2 import Role
+from queries.accounting import rho_of, units
+from queries.canonical import encode
+from queries.catalogue_file import read_catalogue
+from queries.plan import EVERYTHING, Aggregate, Bound, CodeKey, Plan
+
+NOW = 1_800_000_000
+NAME = "harbour"
+SITE = "brest"
+HOSPITALS = ("aden", "brest", "cork", "dover")
+COUNTRIES = {"aden": "YE", "brest": "FR", "cork": "UK", "dover": "UK"}
+
+CATALOGUE = b"""
+name = "harbour"
+version = "1"
+sites_per_patient = 1
+rows_per_site = 1_000_000
+[site.country]
+codes = ["FR", "UK", "YE"]
+[tables.stay]
+patient = "patient_id"
+rows_per_patient = 2
+[tables.stay.columns.sex]
+codes = ["F", "M"]
+[tables.stay.columns.died]
+codes = ["Y", "N", "U"]
+[tables.stay.columns.age]
+number = { low = 0, high = 120 }
+[tables.visit]
+patient = "patient_id"
+rows_per_patient = 1
+[tables.visit.columns.sex]
+codes = ["F", "M"]
+"""
+
+POLICY = """
+lifetime_epsilon = 10
+most_epsilon_per_question = 2.0
+tables = "all"
+own_row = true
+site_group_minimum = 2
+minimum_hospitals = 3
+"""
+
+PRICE = units(rho_of(1.0))
+"""What a question offers."""
+
+
+def key_of(name):
+    """Return a member's signing key."""
+    return IdentityKey.from_seed(hashlib.sha256(name.encode()).digest())
+
+
+def member(id_, role):
+    """Return a member as the roster lists it."""
+    return Member(
+        id=id_,
+        role=role,
+        identity_key=key_of(id_).public,
+        certificate_digest=hashlib.sha256(b"certificate of " + id_.encode()).digest(),
+        label_en=id_.title(),
+        label_zh="",
+        attributes={"country": COUNTRIES[id_]} if id_ in COUNTRIES else {},
+        joined_at=NOW - 1000,
+        expires_at=NOW + 86400,
+    )
+
+
+catalogue = read_catalogue(CATALOGUE, "catalogue.toml")
+
+MEMBERS = tuple(
+    sorted(
+        [member("ada", Role.ROLE_ANALYST), member("convener", Role.ROLE_COORDINATOR)]
+        + [member(site, Role.ROLE_NODE) for site in HOSPITALS],
+        key=lambda each: each.id,
+    )
+)
+
+roster = Roster(federation=NAME, version=3, issued_at=NOW - 500, catalogue_digest=catalogue.digest, members=MEMBERS)
+
+
+def plan(**changes):
+    """Return a count by sex: two entries."""
+    counted = Plan(
+        catalogue=catalogue.digest,
+        table="stay",
+        where=EVERYTHING,
+        keys=(CodeKey(column="sex"),),
+        aggregates=(Aggregate(statistic="count"),),
+        bound=Bound(rows=1, groups=1),
+    )
+    return replace(counted, **changes)
+
+
+def request(number=1, **changes):
+    """Return the analyst's request of this number, unsigned."""
+    asked = Request(
+        federation=NAME,
+        id=number.to_bytes(16, "big"),
+        analyst="ada",
+        plan=encode(plan()),
+        view=b"",
+        rho_units=PRICE,
+        sites=HOSPITALS,
+        minimum=3,
+        purpose="test",
+        created_at=NOW - 10,
+        expires_at=NOW + 3600,
+        statement="SELECT sex, count(*) FROM stay GROUP BY sex",
+        fresh=False,
+    )
+    return replace(asked, **changes)
+
+
+def announce(asked=None, *, slot=1, held=roster, analyst_key=None, coordinator_key=None, **changes):
+    """Return the coordinator's signed announcement of a request."""
+    asked = asked or request()
+    announced = Announcement(
+        request=asked,
+        signed_request=requests.write(asked, analyst_key or key_of(asked.analyst)),
+        epoch=held.version,
+        slot=slot,
+        contributors=asked.sites,
+        minimum=asked.minimum,
+        honest=1,
+        deadline=NOW + 60,
+    )
+    signing_key = coordinator_key or key_of("convener")
+    return announcements.write(replace(announced, **changes), held, signing_key)
+
+
+def resign(signed, **changes):
+    """Return an announcement whose body was changed field by field and signed by the coordinator again."""
+    from protocols.wire_pb2 import Announcement as Message
+
+    message = Message.FromString(signed.body)
+    for name, value in changes.items():
+        if isinstance(value, (list, tuple)):
+            message.ClearField(name)
+            getattr(message, name).extend(value)
+        else:
+            setattr(message, name, value)
+    body = message.SerializeToString(deterministic=True)
+    return sign(key_of("convener"), kind=announcements.KIND, signer="convener", federation=NAME, body=body)
+
+
+@dataclass
+class Records:
+    """Stands for the records: counts how often it was read."""
+
+    reads: int = 0
+    entry: int = 100
+    fault: Exception | None = None
+    shape: int | None = None
+
+    def scan(self, tally, attributes):
+        """Return the same number in every cell."""
+        self.reads += 1
+        if self.fault:
+            raise self.fault
+        return np.full(self.shape or tally.entries, self.entry, dtype=np.int64)
+
+
+class Rig:
+    """One hospital's node, without its data and its link."""
+
+    def __init__(self, home: Path, **changes):
+        """Open the state in ``home``; ``changes`` replace parts of the answerer."""
+        self.home = home
+        home.mkdir(exist_ok=True)
+        if not (home / policy.FILE).exists():
+            (home / policy.FILE).write_text(POLICY)
+        self.records = Records()
+        self.now = float(NOW)
+        self.connection = open_state(home)
+        parts = {
+            "member": SITE,
+            "identity": key_of(SITE),
+            "compiler": Compiler(catalogue=catalogue),
+            "connection": self.connection,
+            "policy": lambda: policy.load(home / policy.FILE),
+            "tables": frozenset({"stay"}),
+            "scan": self.records.scan,
+            "noise": noisy_vector,
+            "clock": lambda: self.now,
+        }
+        self.answerer = Answerer(**{**parts, **changes})
+        self.replier = Replier(answerer=self.answerer, home=home, clock=lambda: self.now)
+
+    def answer(self, signed, held=roster, waited=0.0):
+        """Answer one announcement."""
+        return self.answerer.answer(signed, held, waited)
+
+    def reply(self, signed, held=roster, waited=0.0):
+        """Reply to one announcement, whatever it is."""
+        return self.replier.reply(signed, held, waited)
+
+    def close(self):
+        """Close the state."""
+        self.connection.close()

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from node import policy
+from node.gate import METADATA, Gate, Withheld
+from node.ledger import Ledger
+from node.state import read_state
+from protocols import PROTOCOL_VERSION, upload
+from protocols import announcement as announcements
+from protocols.codes import ADVICE
+from protocols.upload import Upload
+from protocols.wire_pb2 import Hello, NodeMessage, NodeStatus, Note, Refusal, Signed
+from tests.node.rig import NAME, SITE, Rig, announce, key_of, request
+
+NODE = Path(__file__).resolve().parents[2] / "node"
+TAU = bytes(range(32))
+REFERENCE = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def rig(tmp_path):
+    """A node with made-up records."""
+    made = Rig(tmp_path / "home")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gate(rig):
+    """The node's gate, over a connection of its own."""
+    reader = read_state(rig.home)
+    yield Gate(ledger=Ledger(connection=reader), policy_file=rig.home / policy.FILE, tables=("stay",))
+    reader.close()
+
+
+def with_unknown_field(message):
+    """Return the message as a newer version might write it: with a field that this one does not know."""
+    kind = type(message)
+    return kind.FromString(message.SerializeToString() + b"\xfa\x3f\x05Alice")
+
+
+def hello(**changes):
+    """Return a hello, good unless changed."""
+    return NodeMessage(hello=Hello(**{"protocol": PROTOCOL_VERSION, "software": "farr/0.1.0", **changes}))
+
+
+def refusal(**changes):
+    """Return a refusal, good unless changed."""
+    return NodeMessage(refusal=Refusal(**{"announcement": TAU, "code": "busy", "reference": REFERENCE, **changes}))
+
+
+def test_a_hello_and_a_heartbeat_say_what_policy_and_ledger_say(rig, gate):
+    """Budget and tables are read by the gate itself, each time, from what was committed."""
+    allowed = rig.answerer.policy()
+    first = gate.release(hello(roster_version=3)).hello
+    assert (first.protocol, first.software, first.roster_version) == (PROTOCOL_VERSION, "farr/0.1.0", 3)
+    expected = NodeStatus(
+        lifetime_units=allowed.lifetime_units, remaining_units=allowed.lifetime_units, tables=["stay"]
+    )
+    assert first.status == expected
+    rig.answer(announce())
+    spent = Ledger(connection=rig.connection).spent()
+    beat = gate.release(NodeMessage(status=NodeStatus())).status
+    assert beat.remaining_units == allowed.lifetime_units - spent < allowed.lifetime_units
+    (rig.home / policy.FILE).write_text("")
+    assert gate.release(NodeMessage(status=NodeStatus())).status == NodeStatus()
+
+
+def test_a_budget_that_was_lowered_below_what_was_spent_shows_nothing_left(rig, gate):
+    """A remaining budget is never negative."""
+    rig.answer(announce())
+    text = (rig.home / policy.FILE).read_text()
+    (rig.home / policy.FILE).write_text(text.replace("lifetime_epsilon = 10", "lifetime_epsilon = 0.5"))
+    assert gate.release(NodeMessage(status=NodeStatus())).status.remaining_units == 0
+
+
+@pytest.mark.parametrize("code", ADVICE)
+def test_a_refusal_with_a_known_code_leaves(gate, code):
+    """Code, digest and random reference, and nothing else."""
+    assert gate.release(refusal(code=code)) == refusal(code=code)
+
+
+def test_an_upload_leaves_once_it_is_charged(rig, gate):
+    """The bytes that were committed with their charge leave unchanged."""
+    message = NodeMessage(upload=rig.answer(announce()))
+    assert gate.release(message) == message
+
+
+def test_an_upload_that_was_not_committed_stays(rig, gate):
+    """Between charge and commit nothing of the upload may leave."""
+    seen = []
+
+    def step(name):
+        if name == "stored":
+            stored = rig.connection.execute("SELECT upload FROM uploads").fetchone()[0]
+            with pytest.raises(Withheld):
+                gate.release(NodeMessage(upload=Signed.FromString(stored)))
+            seen.append(name)
+
+    object.__setattr__(rig.answerer, "step", step)
+    assert gate.release(NodeMessage(upload=rig.answer(announce()))).upload
+    assert seen == ["stored"]
+
+
+def crafted(rig):
+    """Return messages that must not leave, by what is wrong with them."""
+    charged = rig.answer(announce())
+    tau = announcements.tau(announce(request(2), slot=2))
+    exact = rig.records.scan(rig.answerer.compiler.compile(request().plan, request().rho_units).tally, {})
+    uncharged = upload.write(
+        Upload(site=SITE, announcement=tau, vector=exact.astype("uint64")), federation=NAME, key=key_of(SITE)
+    )
+    swapped = Signed()
+    swapped.CopyFrom(charged)
+    swapped.body = uncharged.body
+    noted = upload.write(
+        Upload(site=SITE, announcement=tau, vector=exact.astype("uint64"), notes=(Note.NOTE_TABLE_ABSENT,)),
+        federation=NAME,
+        key=key_of(SITE),
+    )
+    release = Signed()
+    release.CopyFrom(charged)
+    release.kind = "release"
+    return {
+        "nothing": NodeMessage(),
+        "unknown kind": NodeMessage.FromString(b"\xfa\x3f\x05Alice"),
+        "kind beside a field": with_unknown_field(NodeMessage(status=NodeStatus())),
+        "field in a status": NodeMessage(status=with_unknown_field(NodeStatus())),
+        "status of its own": NodeMessage(status=NodeStatus(remaining_units=17)),
+        "table of its own": NodeMessage(status=NodeStatus(tables=["Alice"])),
+        "hello with a status": hello(status=NodeStatus(lifetime_units=5)),
+        "hello of another protocol": hello(protocol=PROTOCOL_VERSION + 1),
+        "hello with a text": hello(software="farr/0.1.0 Alice"),
+        "hello with a line": hello(software="farr/0.1.0\n"),
+        "field in a hello": NodeMessage(hello=with_unknown_field(hello().hello)),
+        "code of its own": refusal(code="row 17"),
+        "no code": refusal(code=""),
+        "reference of its own": refusal(reference="Alice"),
+        "long reference": refusal(reference=REFERENCE + "0"),
+        "reference with a line": refusal(reference=REFERENCE + "\n"),
+        "no digest": refusal(announcement=b""),
+        "long digest": refusal(announcement=TAU + b"Alice"),
+        "field in a refusal": NodeMessage(refusal=with_unknown_field(refusal().refusal)),
+        "upload that was not charged": NodeMessage(upload=uncharged),
+        "upload of an exact vector": NodeMessage(upload=noted),
+        "body of another upload": NodeMessage(upload=swapped),
+        "another kind of object": NodeMessage(upload=release),
+        "field in an upload": NodeMessage(upload=with_unknown_field(charged)),
+        "empty upload": NodeMessage(upload=Signed()),
+    }
+
+
+def test_nothing_that_is_not_listed_leaves(rig, gate):
+    """Every crafted message is withheld; so default-deny holds for kinds, fields, texts and unpaid vectors."""
+    let_out = []
+    for what, message in crafted(rig).items():
+        try:
+            gate.release(message)
+        except Withheld:
+            continue
+        let_out.append(what)
+    assert let_out == []
+
+
+def trees():
+    """Return the syntax tree of each of the node's modules."""
+    return {path.name: ast.parse(path.read_text(encoding="utf-8")) for path in NODE.rglob("*.py")}
+
+
+def imports(tree):
+    """Yield what a module imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def test_only_the_link_speaks_and_only_through_the_gate():
+    """Only link.py can reach a network; its one write is of what the gate released, its call carries no metadata."""
+    network = {"grpc", "protocols.wire_pb2_grpc", "socket", "ssl", "http", "urllib", "smtplib", "ftplib", "requests"}
+    network |= {"aiohttp", "httpx", "subprocess", "multiprocessing", "xmlrpc", "webbrowser", "socketserver"}
+    reaching = {name for name, tree in trees().items() if {n.split(".")[0] for n in imports(tree)} & network}
+    reaching |= {name for name, tree in trees().items() if set(imports(tree)) & network}
+    assert reaching == {"link.py"}
+
+    calls = [node for node in ast.walk(trees()["link.py"]) if isinstance(node, ast.Call)]
+    named = [(node.func.attr, node) for node in calls if isinstance(node.func, ast.Attribute)]
+    sent = [ast.unparse(node) for name, node in named if name in {"write", "send", "sendall", "send_message"}]
+    assert sent == ["call.write(self._gate.release(message))"]
+    opened = [ast.unparse(node) for name, node in named if name == "Link"]
+    assert opened == ["NodesStub(channel).Link(metadata=METADATA)"]
+    assert METADATA == ()
+    assert not {"open_connection", "create_connection", "unary_unary", "stream_stream"} & {name for name, _ in named}
+
+
+def test_no_module_of_the_node_prints():
+    """Nothing goes to standard output: what a node says in its log passes the formatter's list of fields."""
+    printing = {
+        name
+        for name, tree in trees().items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Name) and node.id == "print")
+        or (isinstance(node, ast.Attribute) and ast.unparse(node) in {"sys.stdout", "sys.stderr", "os.write"})
+    }
+    assert printing == set()

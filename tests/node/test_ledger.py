@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import stat
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from node.audit import ANSWERED, Audit
+from node.ledger import Charge, Ledger
+from node.state import FILE, StateError, open_state, read_state, transaction
+from protocols.errors import ProtocolError, Rejected
+
+CAP = 1000
+
+
+@pytest.fixture
+def connection(tmp_path):
+    """An open state."""
+    opened = open_state(tmp_path)
+    yield opened
+    opened.close()
+
+
+def charge(number=1, **changes):
+    """Return the charge of this number."""
+    made = Charge(
+        request=number.to_bytes(16, "big"),
+        epoch=1,
+        slot=number,
+        tau=number.to_bytes(32, "big"),
+        units=10,
+        table="stay",
+        analyst="ada",
+        purpose="研究",
+        at=1_800_000_000,
+        evidence="{}",
+    )
+    return replace(made, **changes)
+
+
+def pay(connection, made, upload=None, cap=CAP):
+    """Charge, store and tell, in one transaction."""
+    ledger = Ledger(connection=connection)
+    with transaction(connection):
+        ledger.charge(made, cap)
+        ledger.store(made.tau, b"announcement", upload or b"upload of " + made.tau)
+        Audit(connection=connection).append(ANSWERED, made.at, {"round": made.tau.hex()})
+
+
+def test_charges_add_up_and_come_back(connection):
+    """What is charged is listed as it was, and the sum is what was spent."""
+    ledger = Ledger(connection=connection)
+    pay(connection, charge(1))
+    pay(connection, charge(2, units=0))
+    assert list(ledger.charges()) == [charge(1), charge(2, units=0)]
+    assert ledger.spent() == 10
+    assert ledger.verify() is None
+
+
+def test_the_cap_holds_to_the_unit(connection):
+    """A charge that reaches the cap is admitted, one unit more is refused and changes nothing."""
+    pay(connection, charge(1, units=CAP - 1))
+    with pytest.raises(Rejected, match="budget"):
+        pay(connection, charge(2, units=2))
+    pay(connection, charge(3, units=1))
+    pay(connection, charge(4, units=0))
+    with pytest.raises(Rejected, match="budget"):
+        pay(connection, charge(5, units=1))
+    assert Ledger(connection=connection).spent() == CAP
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"slot": 2, "tau": bytes(32)}, "replayed"),
+        ({"request": bytes(16), "tau": bytes(32)}, "slot-used"),
+        ({"request": bytes(16), "slot": 2, "tau": bytes(32), "units": -1}, "budget"),
+        ({"request": bytes(16), "slot": 1 << 63, "tau": bytes(32)}, "malformed"),
+        ({"request": bytes(16), "epoch": 1 << 64, "tau": bytes(32)}, "malformed"),
+    ],
+)
+def test_one_request_one_slot_one_announcement(connection, changes, code):
+    """A request, and a slot of an epoch, is charged under one announcement only."""
+    pay(connection, charge(1))
+    with pytest.raises(Rejected, match=code):
+        pay(connection, charge(1, **changes))
+    assert list(Ledger(connection=connection).charges()) == [charge(1)]
+
+
+def test_the_same_slot_of_another_epoch_is_free(connection):
+    """Slots count within an epoch."""
+    pay(connection, charge(1))
+    pay(connection, charge(2, slot=1, epoch=2))
+    assert Ledger(connection=connection).spent() == 20
+
+
+def test_a_charge_outside_a_transaction_is_refused(connection):
+    """Charge, upload and entry exist together or not at all."""
+    ledger = Ledger(connection=connection)
+    with pytest.raises(StateError):
+        ledger.charge(charge(), CAP)
+    with pytest.raises(StateError):
+        ledger.store(bytes(32), b"", b"")
+    with pytest.raises(StateError):
+        Audit(connection=connection).append(ANSWERED, 0, {})
+    assert ledger.spent() == 0
+
+
+def test_a_failed_transaction_leaves_nothing(connection):
+    """Whatever is raised before the commit, no part of the transaction is kept and the next one works."""
+
+    def fail(error):
+        with transaction(connection):
+            Ledger(connection=connection).charge(charge(), CAP)
+            raise error
+
+    for error in (ValueError, KeyboardInterrupt, SystemExit):
+        with pytest.raises(error):
+            fail(error)
+    assert Ledger(connection=connection).spent() == 0
+    pay(connection, charge())
+
+
+def test_an_upload_needs_its_charge(connection):
+    """The state itself refuses an upload without a charge for its announcement."""
+    with pytest.raises(sqlite3.IntegrityError), transaction(connection):
+        Ledger(connection=connection).store(bytes(32), b"", b"upload")
+
+
+@pytest.mark.parametrize("table", ["charges", "uploads", "audit"])
+@pytest.mark.parametrize("statement", ["DELETE FROM {}", "UPDATE {} SET digest = zeroblob(32)"])
+def test_evidence_is_append_only(connection, table, statement):
+    """The state refuses to change or remove a row of evidence."""
+    pay(connection, charge())
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        connection.execute(statement.format(table))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE charges SET units = 1 WHERE number = 2",
+        "UPDATE charges SET purpose = 'other' WHERE number = 2",
+        "UPDATE charges SET slot = 70 WHERE number = 2",
+        "DELETE FROM charges WHERE number = 2",
+        "UPDATE charges SET number = number + 10 WHERE number = 2",
+        "UPDATE charges SET at = -1 WHERE number = 2",
+    ],
+)
+def test_a_changed_row_is_named(connection, change):
+    """Somebody who takes the triggers away and changes a row leaves a chain that breaks at that row."""
+    for number in (1, 2, 3):
+        pay(connection, charge(number))
+    connection.execute("PRAGMA foreign_keys=OFF")
+    connection.execute("DROP TRIGGER charges_never_changes")
+    connection.execute("DROP TRIGGER charges_never_shrinks")
+    connection.execute(change)
+    assert Ledger(connection=connection).verify() == 2
+
+
+def test_a_charge_that_was_cut_off_the_end_is_missed_by_the_audit_log(connection):
+    """A ledger that lost its last rows does not fit the audit log any more."""
+    pay(connection, charge(1))
+    pay(connection, charge(2))
+    connection.execute("PRAGMA foreign_keys=OFF")
+    connection.execute("DROP TRIGGER charges_never_shrinks")
+    connection.execute("DELETE FROM charges WHERE number = 2")
+    assert Ledger(connection=connection).verify() is None
+    assert Audit(connection=connection).verify() == 3
+
+
+def test_the_state_is_private_and_durable(tmp_path):
+    """Only the owner can read the file and its log; commits reach the disk before they return."""
+    connection = open_state(tmp_path)
+    pay(connection, charge())
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    for path in tmp_path.glob(FILE + "*"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    connection.close()
+
+
+def test_a_newer_state_is_refused(tmp_path):
+    """A state that a newer version wrote is not guessed at."""
+    connection = open_state(tmp_path)
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(ProtocolError, match="version 99"):
+        open_state(tmp_path)
+
+
+def test_reading_the_state_writes_nothing(tmp_path):
+    """The commands that look at a running node's state cannot change it, and say so where there is none."""
+    with pytest.raises(StateError):
+        read_state(tmp_path)
+    open_state(tmp_path).close()
+    reader = read_state(tmp_path)
+    with pytest.raises(sqlite3.OperationalError):
+        reader.execute("INSERT INTO roster VALUES (1, 1, x'00')")
+    reader.close()
+
+
+class Accounts(RuleBasedStateMachine):
+    """Any order of charges, refusals, replays and restarts, beside a model that keeps every upload that left."""
+
+    def __init__(self):
+        """Begin with an empty ledger."""
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.connection = self.opened()
+        self.released = {}
+        self.paid = {}
+
+    def opened(self):
+        """Open the state without waiting for the disk: the process is not killed here."""
+        connection = open_state(Path(self.folder.name))
+        connection.execute("PRAGMA synchronous=OFF")
+        return connection
+
+    @rule(request=st.integers(0, 6), epoch=st.integers(1, 2), slot=st.integers(0, 6), units=st.integers(0, 400))
+    def ask(self, request, epoch, slot, units):
+        """Ask under some names, perhaps used ones, for a price that may not fit."""
+        tau = bytes([request, epoch, slot]).ljust(32, b"\0")
+        asked = charge(1, request=bytes([request]) * 16, epoch=epoch, slot=slot, tau=tau, units=units)
+        ledger = Ledger(connection=self.connection)
+        if stored := ledger.stored(tau):
+            assert stored == self.released[tau]
+            return
+        spent = sum(self.paid.values())
+        names = {(bytes(found[:1]), bytes(found[1:3])) for found in self.released}
+        used = any(found[0] == tau[:1] or found[1] == tau[1:3] for found in names)
+        upload = bytes(tau) + len(self.released).to_bytes(4, "big")
+        try:
+            pay(self.connection, asked, upload=upload)
+        except Rejected as rejected:
+            assert used or spent + units > CAP
+            assert rejected.code in {"replayed", "slot-used", "budget"}  # noqa: PT017
+        else:
+            assert not used
+            assert spent + units <= CAP
+            self.released[tau], self.paid[tau] = upload, units
+
+    @rule(request=st.integers(7, 9), units=st.integers(1, 400))
+    def fail(self, request, units):
+        """A fault after the charge and before the commit."""
+        tau = bytes([request]) * 32
+        asked = charge(1, request=bytes([request]) * 16, slot=100, tau=tau, units=units)
+        with contextlib.suppress(Rejected, ZeroDivisionError), transaction(self.connection):
+            Ledger(connection=self.connection).charge(asked, CAP)
+            raise ZeroDivisionError
+
+    @rule()
+    def restart(self):
+        """Close the state and open it again."""
+        self.connection.close()
+        self.connection = self.opened()
+
+    @invariant()
+    def nothing_is_lost_and_nothing_exceeded(self):
+        """The sum is what the released uploads cost, and at most the cap; every upload is kept and known."""
+        ledger = Ledger(connection=self.connection)
+        assert ledger.spent() == sum(self.paid.values()) <= CAP
+        for tau, upload in self.released.items():
+            assert ledger.stored(tau) == upload
+            assert ledger.paid(upload)
+        assert not ledger.paid(b"another upload")
+        assert ledger.verify() is None
+        assert Audit(connection=self.connection).verify() is None
+
+    def teardown(self):
+        """Close and remove the state."""
+        self.connection.close()
+        self.folder.cleanup()
+
+
+TestAccounts = Accounts.TestCase
+TestAccounts.settings = settings(
+    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from farr import home as homes
+from node import policy
+from node.ledger import Ledger
+from node.serve import site_key
+from node.settings import Source, read_source, write_source
+from node.state import StateError, open_state, read_state
+from protocols.credentials import Credentials
+from protocols.wire_pb2 import Role, State
+from tests.coordinator.federation import CATALOGUE, NAME, Federation, Running
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = "brest"
+SOON = 30.0
+HEAVY = ("sklearn", "polars", "flwr", "matplotlib", "pandas")
+
+SERVE = f"""
+import sys
+from farr.cli.main import main
+code = main(["node", "serve", "--home", sys.argv[1]], {{}})
+sys.stdout.write("imported:" + ",".join(name for name in {HEAVY!r} if name in sys.modules) + chr(10))
+sys.exit(code)
+"""
+
+
+HOLD = """
+import pathlib, sys, time
+from node.serve import _alone
+with _alone(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def federation():
+    """One set of keys for all tests."""
+    return Federation()
+
+
+def make_home(folder, federation, address):
+    """Write the home that joining leaves, with data for one table."""
+    party = federation.parties[SITE]
+    credentials = Credentials(
+        federation=NAME,
+        member=SITE,
+        role=Role.ROLE_NODE,
+        address=address,
+        ca_certificate=federation.authority.pem,
+        certificate=party.certificate_pem,
+        tls_key=party.key_pem,
+        identity=party.identity,
+        registrar_key=federation.authority.registrar.public,
+    )
+    homes.write(folder, homes.Home(credentials=credentials, roster=federation.signed_roster, catalogue=CATALOGUE))
+    data = folder.parent / "data"
+    data.mkdir(exist_ok=True)
+    rows = [f"{number},{'F' if number % 3 else 'M'},N" for number in range(300)]
+    (data / "stay.csv").write_text("patient_id,sex,died\n" + "\n".join(rows) + "\n")
+    write_source(folder, Source(data=data))
+    (folder / policy.FILE).write_text(policy.DEFAULT)
+
+
+class Node:
+    """`farr node serve` in a process of its own."""
+
+    def __init__(self, folder):
+        """Start it."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(folder)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "FARR_LANG": "en"},
+        )
+
+    def end(self, number=signal.SIGTERM):
+        """Send a signal and return what the process printed and its exit code."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=SOON)
+        return out, err, self.process.returncode
+
+
+def farr(*arguments):
+    """Run a command; return its output read as JSON and its exit code."""
+    done = subprocess.run(
+        [sys.executable, "-m", "farr", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=SOON
+    )
+    return json.loads(done.stdout), done.returncode
+
+
+def test_a_real_node_answers_a_real_coordinator(tmp_path, federation):
+    """From files to a release over mTLS; the node ends on SIGTERM with 0, and never loaded sklearn or polars."""
+    folder = tmp_path / "home"
+
+    async def scene():
+        running = Running(federation, federation.settings(tmp_path / "coordinator"))
+        await running.start()
+        make_home(folder, federation, running.address)
+        node = Node(folder)
+        try:
+            await running.hospitals(("aden", "cork"))
+            analyst = running.analyst()
+            status = await analyst.submit(rho_units=1 << 34)
+            status = await analyst.end_of(status)
+            assert status.state == State.STATE_ANSWERED, status
+            released = await analyst.answer(status)
+            assert SITE in released.contributors
+            checked, code = await asyncio.to_thread(farr, "node", "check", "--home", str(folder), "--json")
+            assert code == 0, checked
+            assert {each["check"] for each in checked} == {
+                "rights", "certificate", "clock", "policy", "evidence", "data", "coordinator",
+            }  # fmt: skip
+            state, code = await asyncio.to_thread(farr, "node", "status", "--home", str(folder), "--json")
+            assert state["running"] == node.process.pid
+            second = Node(folder)
+            _out, err = await asyncio.to_thread(second.process.communicate, timeout=SOON)
+            assert second.process.returncode == 1
+            assert "another process serves this home" in err
+        finally:
+            out, err, code = await asyncio.to_thread(node.end)
+            await running.stop()
+        assert code == 0, err
+        assert "ready" in out
+        assert "imported:\n" in out
+        assert not (folder / "serve.pid").exists()
+        for line in err.splitlines():
+            assert line.startswith("{") or "preparing" in line, line
+
+    asyncio.run(scene())
+
+    listed, code = farr("node", "ledger", "--home", str(folder), "--json")
+    assert code == 0
+    (charge,) = listed["charges"]
+    assert charge["analyst"] == "ada"
+    assert charge["units"] == listed["spent_units"] == listed["lifetime_units"] - listed["remaining_units"]
+    entries, code = farr("node", "audit", "--home", str(folder), "--json")
+    assert [entry["kind"] for entry in entries] == ["roster", "started", "answered"]
+    verified, code = farr("node", "audit", "verify", "--home", str(folder), "--json")
+    assert (verified["first_bad_entry"], verified["first_bad_charge"], code) == (None, None, 0)
+    state, code = farr("node", "status", "--home", str(folder), "--json")
+    assert state["running"] is None
+    assert state["remaining_units"] == listed["remaining_units"]
+    shown, code = farr("node", "policy", "show", "--home", str(folder), "--json")
+    assert shown["own_row"] is False
+
+    connection = open_state(folder)
+    connection.execute("DROP TRIGGER charges_never_changes")
+    connection.execute("UPDATE charges SET units = 0")
+    connection.close()
+    verified, code = farr("node", "audit", "verify", "--home", str(folder), "--json")
+    assert (verified["first_bad_charge"], code) == (1, 1)
+    damaged = Node(folder)
+    _out, err = damaged.process.communicate(timeout=SOON)
+    assert damaged.process.returncode == 1
+    assert "the ledger is not as it was written: row 1" in err
+
+
+def test_a_second_process_on_the_same_home_is_refused(tmp_path):
+    """The lock is the operating system's: held by one, free again once that one ended, however it ended."""
+    from node.serve import _alone
+
+    with _alone(tmp_path):
+        assert (tmp_path / "serve.pid").read_text().strip() == str(os.getpid())
+        with pytest.raises(StateError, match="another process"), _alone(tmp_path):
+            pass
+    assert not (tmp_path / "serve.pid").exists()
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(StateError), _alone(tmp_path):
+        pass
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    with _alone(tmp_path):
+        pass
+
+
+def test_the_site_key_is_drawn_once_and_private(tmp_path):
+    """The key that orders rows stays the same over restarts, is 32 bytes, and only the owner can read it."""
+    key = site_key(tmp_path)
+    assert site_key(tmp_path) == key
+    assert len(key) == 32
+    assert stat.S_IMODE((tmp_path / "site.key").stat().st_mode) == 0o600
+    (tmp_path / "site.key").write_bytes(b"short")
+    with pytest.raises(StateError):
+        site_key(tmp_path)
+
+
+def test_the_source_settings_survive_any_name(tmp_path):
+    """Folders in any script, with quotes and spaces, are read back as they were written."""
+    for name in ("数据", 'a "b" \\c', "plain", "del\x7f"):
+        data = tmp_path / name
+        data.mkdir()
+        source = Source(data=data, mapping=data / "m.toml", threads=2, memory_limit="1GB")
+        write_source(tmp_path, source)
+        assert read_source(tmp_path) == source
+
+
+def test_nothing_of_a_state_is_left_open(tmp_path):
+    """A reader of the state sees what a writer committed."""
+    connection = open_state(tmp_path)
+    reader = read_state(tmp_path)
+    assert Ledger(connection=reader).spent() == 0
+    reader.close()
+    connection.close()
