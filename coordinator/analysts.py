@@ -1,0 +1,82 @@
+"""The analysts' side of the server: the edge checks who calls, everything else is in ``requests``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coordinator.errors import coded
+from coordinator.links import Links
+from coordinator.members import Members
+from coordinator.requests import Requests
+from protocols import PROTOCOL_VERSION
+from protocols.wire_pb2 import (
+    Description,
+    Nothing,
+    Releases,
+    RequestId,
+    RequestStatus,
+    RequestStatuses,
+    Role,
+    Signed,
+)
+from protocols.wire_pb2_grpc import AnalystsServicer
+
+
+class AnalystsService(AnalystsServicer):
+    """Serves the analysts. The methods' names are those of wire.proto."""
+
+    # ruff: noqa: N802
+
+    def __init__(self, *, members: Members, links: Links, requests: Requests) -> None:
+        """Serve these members."""
+        self._members = members
+        self._links = links
+        self._requests = requests
+
+    @coded
+    async def Describe(self, message: Nothing, context: Any) -> Description:
+        """Return who is a member, what may be asked, and which hospitals are there."""
+        self._members.identify(context, Role.ROLE_ANALYST)
+        members = self._members
+        return Description(
+            roster=members.signed,
+            catalogue=members.catalogue.source,
+            nodes=[self._links.view(site) for site in members.roster.nodes],
+            protocol=PROTOCOL_VERSION,
+        )
+
+    @coded
+    async def Submit(self, message: Signed, context: Any) -> RequestStatus:
+        """Take a request."""
+        return self._requests.submit(message, self._members.identify(context, Role.ROLE_ANALYST))
+
+    @coded
+    async def Watch(self, message: RequestId, context: Any) -> None:
+        """Tell how a request fares until it has ended; a member who is struck off meanwhile is told no more."""
+        analyst = self._members.identify(context, Role.ROLE_ANALYST)
+        async for status in self._requests.watch(message.id, analyst):
+            self._members.check(analyst.certificate_digest, Role.ROLE_ANALYST)
+            await context.write(status)
+
+    @coded
+    async def Requests(self, message: Nothing, context: Any) -> RequestStatuses:
+        """Return the caller's requests, newest first."""
+        analyst = self._members.identify(context, Role.ROLE_ANALYST)
+        return RequestStatuses(requests=self._requests.statuses(analyst))
+
+    @coded
+    async def Cancel(self, message: RequestId, context: Any) -> RequestStatus:
+        """Cancel the caller's request."""
+        return self._requests.cancel(message.id, self._members.identify(context, Role.ROLE_ANALYST))
+
+    @coded
+    async def Release(self, message: RequestId, context: Any) -> Signed:
+        """Return a release: what was released once, every analyst of the federation may read."""
+        self._members.identify(context, Role.ROLE_ANALYST)
+        return self._requests.release(message.id)
+
+    @coded
+    async def ReleaseList(self, message: Nothing, context: Any) -> Releases:
+        """Return the releases, newest first."""
+        self._members.identify(context, Role.ROLE_ANALYST)
+        return Releases(releases=self._requests.releases())

@@ -1,0 +1,127 @@
+"""The hospitals' side of the server: one stream each, on which everything between hospital and coordinator travels."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from coordinator.errors import INTERNAL, coded
+from coordinator.links import Links, Stream
+from coordinator.members import Members, certificate_of
+from coordinator.requests import Requests
+from protocols import PROTOCOL_VERSION, checks
+from protocols.errors import Rejected
+from protocols.wire_pb2 import Closing, CoordinatorMessage, Hello, NodeMessage, NodeStatus, Role, Welcome
+from protocols.wire_pb2_grpc import NodesServicer
+
+HELLO_SECONDS = 10.0
+"""How long a hospital that connected has for its first message."""
+
+MOST_TABLES = 1000
+MOST_TEXT = 200
+
+log = logging.getLogger(__name__)
+
+
+class NodesService(NodesServicer):
+    """Serves the hospitals."""
+
+    def __init__(self, *, members: Members, links: Links, requests: Requests) -> None:
+        """Serve these members."""
+        self._members = members
+        self._links = links
+        self._requests = requests
+
+    @coded
+    async def Link(self, messages: AsyncIterator[NodeMessage], context: Any) -> None:  # noqa: N802 - named by wire.proto
+        """Hold a conversation with one hospital until either side ends it."""
+        member = self._members.identify(context, Role.ROLE_NODE)
+        hello = await _hello(messages)
+        if hello.protocol != PROTOCOL_VERSION:
+            text = f"the coordinator speaks protocol {PROTOCOL_VERSION}, this node {hello.protocol}; update the older"
+            await context.write(CoordinatorMessage(closing=Closing(code="protocol-version", message=text)))
+            return
+        link = Stream(member.id, hashlib.sha256(certificate_of(context)).digest())
+        self._welcome(link, hello.status)
+        listener = asyncio.create_task(self._listen(link, messages))
+        try:
+            await link.drain(context)
+        finally:
+            listener.cancel()
+            self._links.heard(link.site)
+            if self._links.detach(link):
+                self._requests.site_left(link.site)
+            log.info("left", extra={"peer": link.site})
+
+    def _welcome(self, link: Stream, status: NodeStatus) -> None:
+        members = self._members
+        self._links.attach(link)
+        self._links.heard(link.site, status)
+        link.send(
+            CoordinatorMessage(
+                welcome=Welcome(protocol=PROTOCOL_VERSION, roster=members.signed, catalogue=members.catalogue.source)
+            )
+        )
+        for announcement in self._requests.rounds.asking(link.site):
+            link.send(CoordinatorMessage(announcement=announcement))
+        log.info("connected", extra={"peer": link.site})
+        self._requests.site_connected(link.site)
+
+    async def _listen(self, link: Stream, messages: AsyncIterator[NodeMessage]) -> None:
+        """Take what a hospital says; close its link with a code at the first message that is wrong."""
+        try:
+            async for message in messages:
+                self._members.check(link.certificate, Role.ROLE_NODE)
+                self._take(link.site, message)
+            link.end()
+        except Rejected as refusal:
+            log.warning("refused", extra={"peer": link.site, "code": refusal.code})
+            link.close(refusal.code)
+        except Exception:
+            log.exception("failed", extra={"peer": link.site})
+            link.close(INTERNAL)
+
+    def _take(self, site: str, message: NodeMessage) -> None:
+        kind = message.WhichOneof("kind")
+        if kind == "status":
+            self._links.heard(site, _checked(message.status))
+        elif kind in ("upload", "refusal"):
+            self._answer(site, message)
+        else:
+            raise Rejected("malformed", "message kind")
+
+    def _answer(self, site: str, message: NodeMessage) -> None:
+        rounds = self._requests.rounds
+        try:
+            if message.HasField("upload"):
+                rounds.upload(site, message.upload)
+            else:
+                rounds.refusal(site, message.refusal)
+        except Rejected as refusal:
+            # An honest hospital may answer a round that ended meanwhile.
+            if refusal.code != "late":
+                raise
+            log.info("late", extra={"peer": site})
+
+
+async def _hello(messages: AsyncIterator[NodeMessage]) -> Hello:
+    try:
+        first = await asyncio.wait_for(anext(messages), HELLO_SECONDS)
+    except (TimeoutError, StopAsyncIteration) as error:
+        raise Rejected("malformed", "no hello") from error
+    if first.WhichOneof("kind") != "hello":
+        raise Rejected("malformed", "the first message is not a hello")
+    _checked(first.hello.status)
+    return first.hello
+
+
+def _checked(status: NodeStatus) -> NodeStatus:
+    """Return a status that is small enough to keep and to show to every analyst."""
+    if len(status.tables) > MOST_TABLES:
+        raise Rejected("oversized", "tables")
+    for table in status.tables:
+        checks.at_most(table, MOST_TEXT, "table name")
+    return status

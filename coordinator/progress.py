@@ -1,0 +1,67 @@
+"""What an analyst sees of a request: its state, the counts, and each hospital's part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+
+from coordinator.questions import Question
+from protocols.round import Round
+from protocols.wire_pb2 import RequestStatus, SiteProgress, State
+
+FINAL = (State.STATE_ANSWERED, State.STATE_FAILED, State.STATE_CANCELLED, State.STATE_EXPIRED)
+"""A request in one of these states changes no more."""
+
+
+def describe(
+    question: Question, *, state: State, round_: Round | None, connected: AbstractSet[str], now: float, code: str = "",
+    release: bytes = b"",
+) -> RequestStatus:  # fmt: skip
+    """Return the status of a request; ``connected`` are those of its hospitals that are there."""
+    asked = question.request
+    return RequestStatus(
+        id=asked.id,
+        state=state,
+        analyst=asked.analyst,
+        statement=asked.statement,
+        purpose=asked.purpose,
+        rho_units=asked.rho_units,
+        created_at=asked.created_at,
+        updated_at=int(now),
+        expires_at=asked.expires_at,
+        asked=len(asked.sites),
+        connected=len(connected),
+        answered=len(round_.answered) if round_ else 0,
+        needed=asked.minimum,
+        sites=_in_round(asked.sites, round_, connected) if round_ else _waiting(asked.sites, connected),
+        code=code,
+        release=release,
+    )
+
+
+def reused(question: Question, earlier: RequestStatus, now: float) -> RequestStatus:
+    """Return the status of a request that ``earlier``, the same question, has answered already."""
+    status = describe(question, state=State.STATE_ANSWERED, round_=None, connected=frozenset(), now=now)
+    status.release = earlier.release
+    status.reused = True
+    status.connected, status.answered = earlier.connected, earlier.answered
+    del status.sites[:]
+    status.sites.extend(earlier.sites)
+    return status
+
+
+def _waiting(sites: tuple[str, ...], connected: AbstractSet[str]) -> Iterator[SiteProgress]:
+    for site in sites:
+        yield SiteProgress(site=site, state="connected" if site in connected else "offline")
+
+
+def _in_round(sites: tuple[str, ...], round_: Round, connected: AbstractSet[str]) -> Iterator[SiteProgress]:
+    reachable, answered = connected & set(round_.announcement.contributors), set(round_.answered)
+    for site in sites:
+        code, reference = round_.refused.get(site, ("", ""))
+        if site in answered:
+            yield SiteProgress(site=site, state="answered")
+        elif code:
+            yield SiteProgress(site=site, state=code, reference=reference)
+        else:
+            yield SiteProgress(site=site, state="asked" if site in reachable else "offline")

@@ -1,0 +1,388 @@
+"""The life of a request: submitted, waiting for hospitals, running, one of four ends. Every step is stored first."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+from coordinator import progress, questions, rounds
+from coordinator.links import Links
+from coordinator.members import Members
+from coordinator.questions import Question
+from coordinator.rounds import Rounds
+from coordinator.settings import CoordinatorSettings
+from coordinator.store import Store
+from protocols import roster as rosters
+from protocols.errors import Rejected
+from protocols.roster import Member
+from protocols.round import Round
+from protocols.wire_pb2 import CoordinatorMessage, RequestStatus, Signed, State
+
+PACE = 0.1
+"""Least seconds between two progress messages to one watcher; the end is told at once."""
+
+log = logging.getLogger(__name__)
+
+
+class Alive:
+    """A request that waits or runs. Watchers hold on to it until they have told its end."""
+
+    def __init__(self, question: Question, connected: set[str], status: RequestStatus) -> None:
+        """Start with the status as it was stored."""
+        self.question = question
+        self.sites = frozenset(question.request.sites)
+        self.connected = connected
+        self.status: RequestStatus | None = status
+        self.state = status.state
+        self.round: Round | None = None
+        self.moved = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.expiry: asyncio.TimerHandle | None = None
+        self.grace: asyncio.TimerHandle | None = None
+        self.waited = False
+
+    def touch(self) -> None:
+        """Wake the watchers; the status is made anew when one asks for it."""
+        self.status = None
+        moved, self.moved = self.moved, asyncio.Event()
+        moved.set()
+
+    def stop_grace(self) -> None:
+        """Let a later gathering of hospitals have its own grace."""
+        self.waited = False
+        if self.grace:
+            self.grace.cancel()
+            self.grace = None
+
+
+class Requests:
+    """All requests of the federation."""
+
+    def __init__(self, *, settings: CoordinatorSettings, store: Store, members: Members, links: Links) -> None:
+        """Start with none alive; ``restore`` brings back those of an earlier run."""
+        self._settings = settings
+        self._clock: Callable[[], float] = settings.clock
+        self._store = store
+        self._members = members
+        self._links = links
+        self._alive: dict[bytes, Alive] = {}
+        self.rounds = Rounds(
+            key=settings.credentials.identity, clock=settings.clock, moved=self._round_moved, ended=self._round_ended
+        )
+
+    def restore(self) -> None:
+        """Take up the requests that an earlier run left waiting or running.
+
+        A round that was announced goes on under the very same announcement, so hospitals answer with the bytes that
+        they stored and are charged once. Test:
+        tests/coordinator/test_restart.py::test_a_restart_in_a_round_announces_the_same_bytes_and_finishes.
+        """
+        for stored in self._store.alive():
+            if stored.status.state == State.STATE_RUNNING:
+                self._restore_round(stored.status)
+            else:
+                self._restore_waiting(stored.signed, stored.status)
+
+    def stop(self) -> None:
+        """Let no timer fire any more; everything stays as it is stored, for ``restore``."""
+        self.rounds.stop()
+        for alive in self._alive.values():
+            alive.stop_grace()
+            if alive.expiry:
+                alive.expiry.cancel()
+
+    # --- what analysts do
+
+    def submit(self, signed: Signed, analyst: Member) -> RequestStatus:
+        """Take a request; return its status once it is stored. The same bytes again return the status as it is now."""
+        if signed.signer != analyst.id:
+            raise Rejected("bad-signature", f"{analyst.id} submits a request of another")
+        now = self._clock()
+        question = self._read(signed)
+        asked = question.request
+        if known := self._store.request(asked.id):
+            if known.signed != signed:
+                raise Rejected("replayed", "request id")
+            return self.status(asked.id, analyst)
+        if asked.expires_at <= now:
+            raise Rejected("expired", "request")
+        if not self._members.roster.nodes.keys() >= set(asked.sites):
+            raise Rejected("out-of-scope", "sites")
+        if earlier := self._answer_to(question):
+            status = progress.reused(question, earlier, now)
+            self._store.add_request(signed, status)
+            return status
+        if len(self._alive) >= self._settings.most_waiting:
+            raise Rejected("busy", "requests")
+        connected = set(asked.sites) & self._links.connected
+        status = progress.describe(question, state=State.STATE_WAITING, round_=None, connected=connected, now=now)
+        self._store.add_request(signed, status)
+        alive = self._take_up(Alive(question, connected, status))
+        self._consider(alive)
+        return self._current(alive)
+
+    def status(self, id_: bytes, analyst: Member) -> RequestStatus:
+        """Return the status of the analyst's own request; raise Rejected("unknown-request") for any other."""
+        stored = self._store.request(id_)
+        if stored is None or stored.status.analyst != analyst.id:
+            raise Rejected("unknown-request", "status")
+        alive = self._alive.get(id_)
+        return self._current(alive) if alive else stored.status
+
+    def statuses(self, analyst: Member) -> list[RequestStatus]:
+        """Return the analyst's own requests, newest first."""
+        stored = self._store.statuses(analyst.id)
+        return [self._current(self._alive[each.id]) if each.id in self._alive else each for each in stored]
+
+    async def watch(self, id_: bytes, analyst: Member) -> AsyncIterator[RequestStatus]:
+        """Yield the status of the analyst's own request whenever it has changed, the last one being final."""
+        status = self.status(id_, analyst)
+        alive = self._alive.get(id_)
+        while alive is not None:
+            moved = alive.moved
+            status = self._current(alive)
+            if status.state in progress.FINAL:
+                break
+            yield status
+            with suppress(TimeoutError):
+                await asyncio.wait_for(alive.ended.wait(), PACE)
+            await moved.wait()
+        yield status
+
+    def cancel(self, id_: bytes, analyst: Member) -> RequestStatus:
+        """End the analyst's own request, if it has not ended yet; what hospitals were charged stays charged."""
+        status = self.status(id_, analyst)
+        if alive := self._alive.get(id_):
+            status = self._end(alive, State.STATE_CANCELLED, code="cancelled")
+            if alive.round:
+                self.rounds.drop(alive.round.tau)
+        return status
+
+    def release(self, id_: bytes) -> Signed:
+        """Return a release by the id of the request that it answered."""
+        signed = self._store.release(id_)
+        if signed is None:
+            raise Rejected("unknown-request", "release")
+        return signed
+
+    def releases(self) -> list[Signed]:
+        """Return the releases, newest first."""
+        return self._store.releases()
+
+    # --- what hospitals and the registrar do
+
+    def site_connected(self, site: str) -> None:
+        """Note that a hospital is there: requests may have waited for it."""
+        for alive in self._of(site):
+            alive.connected.add(site)
+            alive.touch()
+            self._consider(alive)
+
+    def site_left(self, site: str) -> None:
+        """Note that a hospital is away."""
+        for alive in self._of(site):
+            alive.connected.discard(site)
+            alive.touch()
+            self._consider(alive)
+
+    def roster_changed(self) -> None:
+        """Judge waiting requests by the new roster and catalogue; rounds that were announced go on under theirs."""
+        outdated = []
+        for alive in self._alive.values():
+            if alive.state == State.STATE_WAITING:
+                try:
+                    alive.question = self._read(alive.question.signed)
+                except Rejected as refusal:
+                    outdated.append((alive, refusal.code))
+        for alive, code in outdated:
+            self._end(alive, State.STATE_FAILED, code=code)
+
+    # --- steps
+
+    def _consider(self, alive: Alive) -> None:
+        """Open the round of a waiting request if its hospitals are there, or were given time to come back."""
+        asked = alive.question.request
+        if alive.state != State.STATE_WAITING or self._running() >= self._settings.most_running:
+            return
+        if len(alive.connected) < asked.minimum:
+            alive.stop_grace()
+            return
+        if len(alive.connected) < len(alive.sites) and not alive.waited:
+            if alive.grace:
+                return
+            if self._links.returning(alive.sites - alive.connected):
+                loop = asyncio.get_running_loop()
+                alive.grace = loop.call_later(self._settings.grace_seconds, self._grace_over, alive)
+                return
+        alive.stop_grace()
+        if earlier := self._answer_to(alive.question):
+            self._finish(alive, progress.reused(alive.question, earlier, self._clock()))
+            return
+        try:
+            self._start(alive)
+        except Rejected as refusal:
+            # What the coordinator itself would refuse, such as a certificate that expired meanwhile, is not sent.
+            self._end(alive, State.STATE_FAILED, code=refusal.code)
+
+    def _start(self, alive: Alive) -> None:
+        """Announce a round to the hospitals that are there.
+
+        Guarantee: an announcement is stored, with its slot, before any hospital hears of it, so a restart can say the
+        same again and never says another in its place. Test:
+        tests/coordinator/test_rounds.py::test_an_announcement_is_stored_before_a_hospital_hears_of_it.
+        """
+        now = self._clock()
+        roster = self._members.roster
+        slot = self._store.next_slot(roster.version)
+        stored = rounds.announce(
+            alive.question,
+            roster=roster,
+            key=self._settings.credentials.identity,
+            contributors=alive.connected,
+            slot=slot,
+            now=now,
+            seconds=self._settings.round_seconds,
+        )
+        state = rounds.opened(stored, roster)
+        status = progress.describe(
+            alive.question, state=State.STATE_RUNNING, round_=state, connected=alive.connected, now=now
+        )
+        with self._store.together():
+            self._store.add_round(status.id, slot, stored)
+            self._store.set_status(status)
+        alive.state, alive.round = State.STATE_RUNNING, state
+        alive.touch()
+        self.rounds.open(state, roster, now)
+        self._links.send(state.announcement.contributors, CoordinatorMessage(announcement=stored.signed))
+        log.info("announced", extra={"request": status.id.hex(), "contributors": len(alive.connected)})
+
+    def _round_moved(self, id_: bytes, state: Round) -> None:
+        alive = self._alive[id_]
+        alive.round = state
+        alive.touch()
+
+    def _round_ended(self, id_: bytes, state: Round, release: Signed | None) -> None:
+        """Keep what came of a round, then tell it.
+
+        Guarantee: nobody hears of a release that a restart could forget, so there is never a second sum over the same
+        noise. Test: tests/coordinator/test_rounds.py::test_what_could_not_be_stored_is_told_to_nobody.
+        """
+        alive = self._alive[id_]
+        alive.round = state
+        if release is None:
+            self._end(alive, State.STATE_FAILED, code="too-few")
+            return
+        status = progress.describe(
+            alive.question, state=State.STATE_ANSWERED, round_=state, connected=alive.connected, now=self._clock(),
+            release=id_,
+        )  # fmt: skip
+        with self._store.together():
+            self._store.add_release(id_, alive.question.key, len(state.answered), release)
+            self._store.set_status(status)
+        self._told(alive, status)
+        self._links.send(state.answered, CoordinatorMessage(release=release))
+        self._next()
+
+    def _end(self, alive: Alive, state: State, *, code: str) -> RequestStatus:
+        status = progress.describe(
+            alive.question, state=state, round_=alive.round, connected=alive.connected, now=self._clock(), code=code
+        )
+        self._finish(alive, status)
+        return status
+
+    def _finish(self, alive: Alive, status: RequestStatus) -> None:
+        self._store.set_status(status)
+        self._told(alive, status)
+        self._next()
+
+    def _told(self, alive: Alive, status: RequestStatus) -> None:
+        """Let go of a request whose end is stored, and tell its watchers."""
+        del self._alive[status.id]
+        alive.stop_grace()
+        if alive.expiry:
+            alive.expiry.cancel()
+        alive.state = status.state
+        alive.touch()
+        alive.status = status
+        alive.ended.set()
+        log.info("ended", extra={"request": status.id.hex(), "code": status.code, "contributors": status.answered})
+
+    def _next(self) -> None:
+        """Give a place that became free to a request that waits."""
+        for alive in list(self._alive.values()):
+            self._consider(alive)
+
+    def _grace_over(self, alive: Alive) -> None:
+        alive.grace, alive.waited = None, True
+        self._consider(alive)
+
+    def _expire(self, alive: Alive) -> None:
+        if alive.state == State.STATE_WAITING:
+            if self._clock() >= alive.question.request.expires_at:
+                self._end(alive, State.STATE_EXPIRED, code="expired")
+            else:
+                self._wait_for_expiry(alive)
+
+    # --- parts
+
+    def _read(self, signed: Signed) -> Question:
+        members = self._members
+        return questions.read(signed, roster=members.roster, catalogue=members.catalogue, now=int(self._clock()))
+
+    def _answer_to(self, question: Question) -> RequestStatus | None:
+        """Return the status of an earlier request whose release answers this one at no cost."""
+        if question.request.fresh:
+            return None
+        found = self._store.release_of_question(question.key, question.request.minimum)
+        stored = self._store.request(found) if found else None
+        return stored.status if stored else None
+
+    def _take_up(self, alive: Alive) -> Alive:
+        self._alive[alive.question.request.id] = alive
+        self._wait_for_expiry(alive)
+        return alive
+
+    def _wait_for_expiry(self, alive: Alive) -> None:
+        wait = max(0.0, alive.question.request.expires_at - self._clock())
+        alive.expiry = asyncio.get_running_loop().call_later(wait, self._expire, alive)
+
+    def _current(self, alive: Alive) -> RequestStatus:
+        if alive.status is None:
+            alive.status = progress.describe(
+                alive.question, state=alive.state, round_=alive.round, connected=alive.connected, now=self._clock()
+            )
+        return alive.status
+
+    def _of(self, site: str) -> list[Alive]:
+        return [alive for alive in self._alive.values() if site in alive.sites]
+
+    def _running(self) -> int:
+        return sum(alive.state == State.STATE_RUNNING for alive in self._alive.values())
+
+    def _restore_round(self, status: RequestStatus) -> None:
+        stored = self._store.round(status.id)
+        credentials = self._settings.credentials
+        roster = rosters.read(
+            self._store.roster(stored.epoch),
+            federation=credentials.federation,
+            registrar_key=credentials.registrar_key,
+        )
+        state = rounds.opened(stored, roster)
+        announcement = state.announcement
+        question = Question(request=announcement.request, signed=announcement.signed_request, entries=stored.entries)
+        alive = self._take_up(Alive(question, set(), status))
+        alive.round = state
+        alive.touch()
+        self.rounds.open(state, roster, stored.opened_at)
+
+    def _restore_waiting(self, signed: Signed, status: RequestStatus) -> None:
+        try:
+            question = self._read(signed)
+        except Rejected as refusal:
+            status.state, status.code = State.STATE_FAILED, refusal.code
+            status.updated_at = int(self._clock())
+            self._store.set_status(status)
+            return
+        self._take_up(Alive(question, set(), status))

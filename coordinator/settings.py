@@ -1,0 +1,37 @@
+"""What a coordinator is started with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from protocols.credentials import Credentials
+from protocols.wire_pb2 import Signed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoordinatorSettings:
+    """Everything that varies between coordinators; nothing else is read from the surroundings."""
+
+    credentials: Credentials
+    """Who the coordinator is."""
+    home: Path
+    """Folder of its state; nothing is written outside it."""
+    roster: Signed = field(repr=False)
+    """The roster that it joined with, or a newer one; one in the state that is newer still takes precedence."""
+    catalogue: bytes = field(repr=False)
+    """The catalogue file that goes with ``roster``."""
+    listen: str = "127.0.0.1:0"
+    """Where to answer, HOST:PORT; port 0 lets the system choose."""
+    round_seconds: float = 60.0
+    """How long hospitals have for an answer."""
+    grace_seconds: float = 2.0
+    """How long a round waits for hospitals that left a moment ago, once enough others are there."""
+    most_waiting: int = 1000
+    """Most requests that wait or run at once."""
+    most_running: int = 16
+    """Most rounds at once; further requests wait for a place."""
+    clock: Callable[[], float] = time.time
+    """Seconds since 1970, UTC."""

@@ -1,0 +1,257 @@
+"""The coordinator's memory: one SQLite file. What it says to anyone, it has written there before."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocols.schema import migrate
+from protocols.wire_pb2 import AdmittedMember, RequestStatus, Signed, SignedApplication, State
+
+MIGRATIONS = (
+    """
+    CREATE TABLE catalogue (digest BLOB PRIMARY KEY, source BLOB NOT NULL) STRICT;
+    CREATE TABLE roster (
+        version INTEGER PRIMARY KEY,
+        signed BLOB NOT NULL,
+        catalogue BLOB NOT NULL REFERENCES catalogue
+    ) STRICT;
+    CREATE TABLE request (
+        number INTEGER PRIMARY KEY,
+        id BLOB NOT NULL UNIQUE,
+        analyst TEXT NOT NULL,
+        signed BLOB NOT NULL,
+        state INTEGER NOT NULL,
+        status BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX request_of_analyst ON request (analyst, number);
+    CREATE INDEX request_alive ON request (number) WHERE state IN (1, 2);
+    CREATE TABLE round (
+        request BLOB PRIMARY KEY REFERENCES request (id),
+        epoch INTEGER NOT NULL REFERENCES roster (version),
+        slot INTEGER NOT NULL,
+        signed BLOB NOT NULL,
+        entries INTEGER NOT NULL,
+        opened_at REAL NOT NULL,
+        UNIQUE (epoch, slot)
+    ) STRICT;
+    CREATE TABLE release (
+        number INTEGER PRIMARY KEY,
+        request BLOB NOT NULL UNIQUE REFERENCES request (id),
+        question BLOB NOT NULL,
+        contributors INTEGER NOT NULL,
+        signed BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX release_of_question ON release (question, number);
+    CREATE TABLE application (token BLOB PRIMARY KEY, body BLOB NOT NULL, signature BLOB NOT NULL) STRICT;
+    CREATE TABLE admission (token BLOB PRIMARY KEY, certificate BLOB NOT NULL, refused TEXT NOT NULL) STRICT;
+    """,
+)
+
+MOST_LISTED_BYTES = 8 << 20
+"""Most bytes of a list that is sent: half of what a message may hold."""
+
+_ALIVE = (State.STATE_WAITING, State.STATE_RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRequest:
+    """A request as it was left."""
+
+    signed: Signed
+    """As its analyst signed it."""
+    status: RequestStatus
+    """As it was last written; progress between two writes is not kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRound:
+    """A round that was announced."""
+
+    signed: Signed
+    """The announcement, byte for byte as the hospitals got it."""
+    epoch: int
+    """Version of the roster that it was made for."""
+    entries: int
+    """Length of the vectors."""
+    opened_at: float
+    """Seconds since 1970, UTC."""
+
+
+class Store:
+    """All reads and writes of the state; each write is durable when its method, or ``together``, returns."""
+
+    def __init__(self, file: Path) -> None:
+        """Open the state, making it or bringing it to the newest version."""
+        self._connection = sqlite3.connect(file, isolation_level=None)
+        migrate(self._connection, MIGRATIONS)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make all writes inside one durable step, or none of them."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    # --- rosters and catalogues
+
+    def add_roster(self, version: int, signed: Signed, digest: bytes, catalogue: bytes) -> None:
+        """Keep a roster and its catalogue."""
+        self._write("INSERT OR IGNORE INTO catalogue VALUES (?, ?)", digest, catalogue)
+        self._write("INSERT OR IGNORE INTO roster VALUES (?, ?, ?)", version, _bytes(signed), digest)
+
+    def newest_roster(self) -> tuple[Signed, bytes] | None:
+        """Return the roster with the greatest version and its catalogue file."""
+        row = self._row(
+            "SELECT signed, source FROM roster JOIN catalogue ON digest = catalogue ORDER BY version DESC LIMIT 1"
+        )
+        return (Signed.FromString(row[0]), row[1]) if row else None
+
+    def roster(self, version: int) -> Signed:
+        """Return the roster of a version that was kept."""
+        (signed,) = self._connection.execute("SELECT signed FROM roster WHERE version = ?", (version,)).fetchone()
+        return Signed.FromString(signed)
+
+    # --- requests
+
+    def add_request(self, signed: Signed, status: RequestStatus) -> None:
+        """Keep a new request."""
+        self._write(
+            "INSERT INTO request (id, analyst, signed, state, status) VALUES (?, ?, ?, ?, ?)",
+            status.id, status.analyst, _bytes(signed), status.state, status.SerializeToString(),
+        )  # fmt: skip
+
+    def set_status(self, status: RequestStatus) -> None:
+        """Keep the newest status of a request."""
+        self._write(
+            "UPDATE request SET state = ?, status = ? WHERE id = ?", status.state, status.SerializeToString(), status.id
+        )
+
+    def request(self, id_: bytes) -> StoredRequest | None:
+        """Return a request by its id."""
+        row = self._row("SELECT signed, status FROM request WHERE id = ?", id_)
+        return _stored(row) if row else None
+
+    def alive(self) -> list[StoredRequest]:
+        """Return the requests that wait or run, oldest first."""
+        marks = ", ".join(str(int(state)) for state in _ALIVE)
+        rows = self._connection.execute(
+            f"SELECT signed, status FROM request WHERE state IN ({marks}) ORDER BY number"  # noqa: S608 - own constants
+        )
+        return [_stored(row) for row in rows]
+
+    def statuses(self, analyst: str) -> list[RequestStatus]:
+        """Return an analyst's requests, newest first, as many as fit into an answer."""
+        rows = self._connection.execute("SELECT status FROM request WHERE analyst = ? ORDER BY number DESC", (analyst,))
+        return [RequestStatus.FromString(data) for data in _fitting(rows)]
+
+    # --- rounds
+
+    def next_slot(self, epoch: int) -> int:
+        """Return the least slot of an epoch that no round has used."""
+        (slot,) = self._connection.execute("SELECT max(slot) FROM round WHERE epoch = ?", (epoch,)).fetchone()
+        return 1 if slot is None else slot + 1
+
+    def add_round(self, request: bytes, slot: int, opened: StoredRound) -> None:
+        """Keep an announcement; a slot that was used before, or a second one for a request, is an error."""
+        self._write(
+            "INSERT INTO round VALUES (?, ?, ?, ?, ?, ?)",
+            request, opened.epoch, slot, _bytes(opened.signed), opened.entries, opened.opened_at,
+        )  # fmt: skip
+
+    def round(self, request: bytes) -> StoredRound:
+        """Return the round that was announced for a request."""
+        signed, epoch, entries, opened_at = self._connection.execute(
+            "SELECT signed, epoch, entries, opened_at FROM round WHERE request = ?", (request,)
+        ).fetchone()
+        return StoredRound(signed=Signed.FromString(signed), epoch=epoch, entries=entries, opened_at=opened_at)
+
+    # --- releases
+
+    def add_release(self, request: bytes, question: bytes, contributors: int, signed: Signed) -> None:
+        """Keep a release for ever."""
+        self._write(
+            "INSERT INTO release (request, question, contributors, signed) VALUES (?, ?, ?, ?)",
+            request, question, contributors, _bytes(signed),
+        )  # fmt: skip
+
+    def release(self, request: bytes) -> Signed | None:
+        """Return the release of a request."""
+        row = self._row("SELECT signed FROM release WHERE request = ?", request)
+        return Signed.FromString(row[0]) if row else None
+
+    def release_of_question(self, question: bytes, minimum: int) -> bytes | None:
+        """Return the id of the newest release that answers a question with at least ``minimum`` contributors."""
+        row = self._row(
+            "SELECT request FROM release WHERE question = ? AND contributors >= ? ORDER BY number DESC LIMIT 1",
+            question, minimum,
+        )  # fmt: skip
+        return bytes(row[0]) if row else None
+
+    def releases(self) -> list[Signed]:
+        """Return the releases, newest first, as many as fit into an answer."""
+        rows = self._connection.execute("SELECT signed FROM release ORDER BY number DESC")
+        return [Signed.FromString(data) for data in _fitting(rows)]
+
+    # --- joining
+
+    def add_application(self, token: bytes, application: SignedApplication) -> None:
+        """Keep an application."""
+        self._write("INSERT INTO application VALUES (?, ?, ?)", token, application.body, application.signature)
+
+    def application(self, token: bytes) -> SignedApplication | None:
+        """Return the application that was made with a token and waits."""
+        row = self._row("SELECT body, signature FROM application WHERE token = ?", token)
+        return SignedApplication(body=row[0], signature=row[1]) if row else None
+
+    def applications(self) -> list[SignedApplication]:
+        """Return the applications that wait."""
+        rows = self._connection.execute("SELECT body, signature FROM application ORDER BY rowid")
+        return [SignedApplication(body=body, signature=signature) for body, signature in rows]
+
+    def add_admission(self, admitted: AdmittedMember) -> None:
+        """Keep the registrar's word on a token; its application waits no longer."""
+        self._write("DELETE FROM application WHERE token = ?", admitted.token)
+        self._write(
+            "INSERT OR REPLACE INTO admission VALUES (?, ?, ?)", admitted.token, admitted.certificate, admitted.refused
+        )
+
+    def admission(self, token: bytes) -> AdmittedMember | None:
+        """Return the registrar's word on a token."""
+        row = self._row("SELECT certificate, refused FROM admission WHERE token = ?", token)
+        return AdmittedMember(token=token, certificate=row[0], refused=str(row[1])) if row else None
+
+    def _write(self, statement: str, *values: bytes | str | float) -> None:
+        self._connection.execute(statement, values)
+
+    def _row(self, statement: str, *values: bytes | str | float) -> Sequence[bytes] | None:
+        row: Sequence[bytes] | None = self._connection.execute(statement, values).fetchone()
+        return row
+
+
+def _stored(row: Sequence[bytes]) -> StoredRequest:
+    return StoredRequest(signed=Signed.FromString(row[0]), status=RequestStatus.FromString(row[1]))
+
+
+def _bytes(signed: Signed) -> bytes:
+    return signed.SerializeToString(deterministic=True)
+
+
+def _fitting(rows: sqlite3.Cursor) -> Iterator[bytes]:
+    room = MOST_LISTED_BYTES
+    for (data,) in rows:
+        room -= len(data)
+        if room < 0:
+            return
+        yield data
