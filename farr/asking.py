@@ -1,0 +1,176 @@
+"""A question on its way out: its price, its hospitals, and what to expect of its answer. Reads no record."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from farr.errors import FarrError
+from farr.texts import _
+from queries.accounting import epsilon_of, rho_of, rho_of_units, units
+from queries.answer import expected_half_widths
+from queries.catalogue import Catalogue
+from queries.measurement import Measurement, calibrate, check_headroom
+from queries.question import Question
+from queries.sensitivity import of_tally
+from queries.tally import tally
+from queries.view import KeyTerm
+
+EPSILON = 0.5
+"""The epsilon of a question that names no other."""
+
+MOST_EPSILON = 20.0
+"""The dearest price that a search for an accuracy tries."""
+
+SHARE_NEEDED = 4, 5
+"""Of the hospitals asked, the share that must answer unless said otherwise, as a fraction."""
+
+PERCENT = ("%", "％")
+
+Widths = dict[str, float | None]
+"""Half-widths by column."""
+
+HONEST = 1
+"""h: every hospital adds the whole noise while uploads carry no masks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How a question is asked."""
+
+    epsilon: float | None = None
+    """Privacy loss, as an epsilon; None: the default, unless ``within`` says how exact the answer shall be."""
+    within: str = ""
+    """How exact: a share of ``expect`` such as ``5%``, or a number such as ``20``. Empty: ``epsilon`` decides."""
+    expect: float | None = None
+    """The value that the analyst expects, for ``within`` as a share."""
+    minimum: int | None = None
+    """Fewest hospitals that must answer; None: four in five of those asked."""
+    purpose: str = ""
+    """Why it is asked; hospitals see it."""
+    fresh: bool = False
+    """Whether a new answer is wanted although a released one would serve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """A question with its price, ready to be signed."""
+
+    question: Question
+    """What is asked, and of whom."""
+    statement: str
+    """As it was typed; empty for a question that was built in Python."""
+    terms: Terms
+    """How it is asked."""
+    rho_units: int
+    """Its price, in ledger units."""
+    minimum: int
+    """Fewest hospitals that must answer."""
+    measurement: Measurement
+    """The noise that the price buys."""
+
+    @property
+    def epsilon(self) -> float:
+        """Return the price as an epsilon."""
+        return epsilon_of(rho_of_units(self.rho_units))
+
+
+def prepare(question: Question, terms: Terms, catalogue: Catalogue, statement: str = "") -> Asking:
+    """Price a question; raise FarrError or QueryError where the terms cannot be met."""
+    sites = len(question.sites)
+    minimum = -(-sites * SHARE_NEEDED[0] // SHARE_NEEDED[1]) if terms.minimum is None else terms.minimum
+    if not 1 <= minimum <= sites:
+        raise FarrError(
+            "minimum",
+            _("a minimum of {minimum} hospitals, but {sites} are asked").format(minimum=minimum, sites=sites),
+            remedy=_("ask for 1 to {sites}").format(sites=sites),
+        )
+    if terms.within and terms.epsilon is not None:
+        raise FarrError("terms", _("--within and --epsilon both set the price"), remedy=_("give one of the two"))
+    asked = units(rho_of(EPSILON if terms.epsilon is None else terms.epsilon))
+    if terms.within:
+        # A share is one of a count or a sum; of other columns, the expected rows say nothing about the value.
+        share = terms.within.rstrip().endswith(PERCENT)
+        asked = _price(question, _target(terms), None if share else terms.expect, catalogue)
+    measurement = measure(question, asked, catalogue)
+    return Asking(
+        question=question,
+        statement=statement,
+        terms=terms,
+        rho_units=asked,
+        minimum=minimum,
+        measurement=measurement,
+    )
+
+
+def measure(question: Question, rho_units: int, catalogue: Catalogue) -> Measurement:
+    """Return the noise that a price buys for a question."""
+    layout = tally(question.plan, catalogue)
+    sensitivities = of_tally(layout, catalogue.sites_per_patient)
+    measurement = calibrate(layout, sensitivities, rho_of_units(rho_units), HONEST)
+    check_headroom(layout, measurement, len(question.sites), catalogue.rows_per_site)
+    return measurement
+
+
+def half_widths(question: Question, measurement: Measurement, catalogue: Catalogue, expect: float | None) -> Widths:
+    """Return by column of figures the half-width of its 95 % noise-only interval; None where nobody can know it yet.
+
+    ``expect`` is the number of rows in a cell, if the analyst knows it: with it, that of ratios can be foreseen too.
+    """
+    sites = len(question.sites)
+    found = expected_half_widths(
+        question.plan, question.view, catalogue, measurement, contributors=sites, expect=expect
+    )
+    columns = zip(question.view.columns, found, strict=True)
+    return {column.name: half for column, half in columns if not isinstance(column.expression, KeyTerm)}
+
+
+def _target(terms: Terms) -> float:
+    """Return the half-width that the terms ask for."""
+    written = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([%％]?)\s*", terms.within)
+    if not written or float(written[1]) == 0:
+        raise FarrError(
+            "terms",
+            _("{within} says not how exact the answer shall be").format(within=terms.within),
+            remedy=_("write a share such as 5%, or a number such as 20"),
+        )
+    if not written[2]:
+        return float(written[1])
+    if terms.expect is None or not math.isfinite(terms.expect) or terms.expect == 0:
+        raise FarrError(
+            "terms",
+            _("{within} of what? The expected value is missing").format(within=terms.within.strip()),
+            remedy=_("add --expect with the value that you expect, or write --within with a plain number"),
+        )
+    return abs(terms.expect) * float(written[1]) / 100
+
+
+def _price(question: Question, target: float, expect: float | None, catalogue: Catalogue) -> int:
+    """Return the least price at which the widest column that can be foreseen is at most ``target`` off."""
+
+    def widest(price: int) -> float:
+        measurement = measure(question, price, catalogue)
+        known = [half for half in half_widths(question, measurement, catalogue, expect).values() if half is not None]
+        if not known:
+            raise FarrError(
+                "terms",
+                _("no column of this question has an error that can be foreseen: each is a ratio or a product"),
+                remedy=_("add --expect with the rows in a cell, add a count, or give the price with --epsilon"),
+            )
+        return max(known)
+
+    low, high = 1, units(rho_of(MOST_EPSILON))
+    if widest(high) > target:
+        raise FarrError(
+            "terms",
+            _("an error of at most {target:g} would cost more than an epsilon of {most:g}").format(
+                target=target, most=MOST_EPSILON
+            ),
+            remedy=_("accept a wider interval, group more coarsely, or ask for fewer figures at once"),
+        )
+    # Units are far finer than anyone needs: a thousandth of the price is close enough.
+    while high - low > max(1, high // 1000):
+        middle = (low + high) // 2
+        low, high = (low, middle) if widest(middle) <= target else (middle, high)
+    return high

@@ -1,0 +1,90 @@
+"""The analyst's line to the coordinator: mutual TLS, one place where what goes wrong on it gets its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import grpc
+
+from farr.dialing import Caller, code_of, explain
+from farr.errors import FarrError
+from farr.texts import _
+from protocols.credentials import Credentials
+from protocols.wire_pb2 import Description, Nothing, Releases, RequestId, RequestStatus, RequestStatuses, Signed
+from protocols.wire_pb2_grpc import AnalystsStub
+
+QUICK = 30.0
+"""Seconds for a call that no hospital takes part in."""
+
+
+class Line:
+    """Calls to the coordinator's service for analysts; every failure is a FarrError with a code."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        """Open the channel; nothing is sent until the first call."""
+        self._caller = Caller(
+            address=credentials.address,
+            ca_certificate=credentials.ca_certificate,
+            certificate=credentials.certificate,
+            key=credentials.tls_key,
+        )
+        self._channel = self._caller.channel()
+        self._stub = AnalystsStub(self._channel)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+    def describe(self) -> Description:
+        """Fetch the roster, the catalogue and what is publicly known of the hospitals."""
+        described: Description = self._call(self._stub.Describe, Nothing())
+        return described
+
+    def submit(self, request: Signed) -> RequestStatus:
+        """Hand in a signed request."""
+        status: RequestStatus = self._call(self._stub.Submit, request)
+        return status
+
+    def requests(self) -> Sequence[RequestStatus]:
+        """Fetch the state of the analyst's own requests, newest first."""
+        statuses: RequestStatuses = self._call(self._stub.Requests, Nothing())
+        return statuses.requests
+
+    def cancel(self, request: bytes) -> RequestStatus:
+        """Give up a request that waits or runs."""
+        status: RequestStatus = self._call(self._stub.Cancel, RequestId(id=request))
+        return status
+
+    def release(self, identifier: bytes) -> Signed:
+        """Fetch the release of a request."""
+        signed: Signed = self._call(self._stub.Release, RequestId(id=identifier))
+        return signed
+
+    def releases(self) -> Sequence[Signed]:
+        """Fetch the releases, newest first."""
+        releases: Releases = self._call(self._stub.ReleaseList, Nothing())
+        return releases.releases
+
+    def watch(self, request: bytes, timeout: float | None) -> Iterator[RequestStatus]:
+        """Yield the states of a request until its final one; after ``timeout`` seconds raise FarrError("timeout")."""
+        try:
+            yield from self._stub.Watch(RequestId(id=request), timeout=timeout)
+        except grpc.RpcError as error:
+            raise self._problem(error) from None
+
+    def _call(self, method: Callable[..., Any], message: object) -> Any:
+        try:
+            return method(message, timeout=QUICK)
+        except grpc.RpcError as error:
+            raise self._problem(error) from None
+
+    def _problem(self, error: Any) -> FarrError:
+        # Only the code counts: free text of the other side is not shown, since nobody vouches for it.
+        if not code_of(error) and error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+            return FarrError(
+                "timeout",
+                _("no answer in the time that was given"),
+                remedy=_("the request goes on: see `farr requests list`, and wait with `farr requests wait ID`"),
+            )
+        return explain(error, self._caller)

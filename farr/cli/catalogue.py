@@ -1,0 +1,157 @@
+"""`farr catalogue`: what may be asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from farr import tables
+from farr.cli import output
+from farr.cli.options import AsJson, Home
+from farr.texts import N_, _, language
+
+if TYPE_CHECKING:
+    from queries.catalogue import Catalogue, Column
+
+app = typer.Typer(no_args_is_help=True, help=N_("What may be asked: tables, columns, codes."))
+
+MOST_CODES = 12
+"""Codes of a column that the overview shows; `--column` shows all."""
+
+SHOW = N_(
+    "Show the tables of the federation, or all codes of one column.\n\n\b\n"
+    "  farr catalogue show\n"
+    "  farr catalogue show --column admission.stroke_type"
+)
+CHECK = N_("Check a catalogue file before a federation is founded on it.\n\n\b\n  farr catalogue check stroke.toml")
+
+
+@app.command(help=SHOW)
+def show(
+    home: Home = None,
+    column: Annotated[str, typer.Option(metavar="TABLE.COLUMN", help=N_("Show every code of this column."))] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show the catalogue of the member's federation, without asking anyone."""
+    from farr import home as homes
+    from farr.lab.record import analyst_home
+    from queries.catalogue_file import read_catalogue
+
+    held = homes.read(analyst_home(home or homes.default_home()))
+    catalogue = read_catalogue(held.catalogue, homes.CATALOGUE)
+    if as_json:
+        output.as_json(_plain(catalogue))
+    elif column:
+        _show_codes(catalogue, column)
+    else:
+        _show(catalogue)
+
+
+@app.command(help=CHECK)
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=N_("A catalogue, TOML."))], as_json: AsJson = False
+) -> None:
+    """Read a catalogue file and say what it holds."""
+    from queries.catalogue_file import read_catalogue
+
+    catalogue = read_catalogue(file.read_bytes(), file.name)
+    if as_json:
+        output.as_json(_plain(catalogue))
+        return
+    output.line(_("{file} is a valid catalogue.").format(file=file))
+    output.line(_("digest: {digest}").format(digest=catalogue.digest.hex()))
+    _show(catalogue)
+
+
+def _show(catalogue: Catalogue) -> None:
+    chinese = language()
+    for described in catalogue.tables:
+        cap = _("at most {rows} rows of a patient").format(rows=described.rows_per_patient)
+        yearly = _(" per year of {column}").format(column=described.dated_by) if described.dated_by else ""
+        output.line(f"\n{described.name}  {described.label.in_language(chinese)}  ({cap}{yearly})")
+        headers = (_("column"), _("meaning"), _("values"))
+        rows = [(each.name, each.label.in_language(chinese), _values(each)) for each in described.columns]
+        rows.append(
+            (described.patient, _("patient key"), _("only in COUNT(DISTINCT {key})").format(key=described.patient))
+        )
+        output.table(tables.table(headers, rows))
+    output.line("\n" + _("Public facts about hospitals"))
+    rows = [("site", _("the hospital"), _("see `farr budget`"))]
+    for fact in catalogue.site_attributes:
+        codes = ", ".join(code.code for code in fact.codes.codes[:MOST_CODES])
+        rows.append((f"site.{fact.name}", fact.label.in_language(chinese), codes))
+    output.table(tables.table((_("name"), _("meaning"), _("values")), rows))
+
+
+def _values(column: Column) -> str:
+    from queries.catalogue import CodeColumn, NumberColumn
+
+    if isinstance(column, NumberColumn):
+        low, high = (float(column.in_units(end)) for end in (column.low, column.high))
+        return _("{low:g} to {high:g} {unit}").format(low=low, high=high, unit=column.unit).rstrip()
+    if not isinstance(column, CodeColumn):
+        return _("{first} to {last}").format(first=column.first, last=column.last)
+    codes = column.codes.codes
+    named = ((code.code, code.label.in_language(language())) for code in codes[:MOST_CODES])
+    shown = ", ".join(code if code == label else f"{code} {label}" for code, label in named)
+    more = _(" and {count:,} more").format(count=len(codes) - MOST_CODES) if len(codes) > MOST_CODES else ""
+    levels = "".join(f"; LEVEL({column.name}, {level.name})" for level in column.codes.levels)
+    return shown + more + levels
+
+
+def _show_codes(catalogue: Catalogue, name: str) -> None:
+    from farr.errors import FarrError
+    from queries.catalogue import CodeColumn
+
+    table, dot, column = name.rpartition(".")
+    if not dot:
+        if len(catalogue.tables) != 1:
+            raise FarrError("usage", _("{name} names no table").format(name=name), remedy=_("write TABLE.COLUMN"))
+        table = catalogue.tables[0].name
+    described = catalogue.table(table).column(column)
+    if not isinstance(described, CodeColumn):
+        output.line(f"{described.name}  {described.label.in_language(language())}  {_values(described)}")
+        return
+    rows = [(code.code, code.label.en, code.label.zh) for code in described.codes.codes]
+    output.table(tables.table((_("code"), "English", "中文"), rows))
+
+
+def _plain(catalogue: Catalogue) -> dict[str, object]:
+    from queries.catalogue import CodeColumn, NumberColumn
+
+    def column_of(column: Column) -> dict[str, object]:
+        plain: dict[str, object] = {"name": column.name, "label": {"en": column.label.en, "zh": column.label.zh}}
+        if isinstance(column, CodeColumn):
+            codes = [{"code": each.code, "en": each.label.en, "zh": each.label.zh} for each in column.codes.codes]
+            return plain | {"codes": codes, "levels": [level.name for level in column.codes.levels]}
+        if isinstance(column, NumberColumn):
+            low, high, step = (
+                float(column.in_units(column.low)),
+                float(column.in_units(column.high)),
+                float(column.step),
+            )
+            return plain | {"low": low, "high": high, "step": step, "unit": column.unit}
+        return plain | {"first": column.first.isoformat(), "last": column.last.isoformat()}
+
+    return {
+        "name": catalogue.name,
+        "version": catalogue.version,
+        "digest": catalogue.digest.hex(),
+        "sites_per_patient": catalogue.sites_per_patient,
+        "site_attributes": [
+            {"name": fact.name, "codes": [code.code for code in fact.codes.codes]} for fact in catalogue.site_attributes
+        ],
+        "tables": [
+            {
+                "name": table.name,
+                "label": {"en": table.label.en, "zh": table.label.zh},
+                "patient": table.patient,
+                "rows_per_patient": table.rows_per_patient,
+                "dated_by": table.dated_by,
+                "columns": [column_of(column) for column in table.columns],
+            }
+            for table in catalogue.tables
+        ],
+    }

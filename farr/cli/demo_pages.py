@@ -1,0 +1,193 @@
+"""What the demo shows, page by page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from farr import tables
+from farr.cli import output
+from farr.cli.figures import figures, number
+from farr.demo.compare import Comparison
+from farr.demo.questions import EPSILON
+from farr.demo.run import Course, Refusal, spent_units
+from farr.texts import N_, _, language
+from queries.accounting import epsilon_of, rho_of_units
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+OPENING = N_(
+    "3,298 patients of the International Stroke Trial (Sandercock et al. 2011, ODC-By), in twelve hospitals. Each "
+    "hospital is a process of its own with its own records, keys, policy and budget; they and a coordinator speak over "
+    "mutual TLS. No record leaves a hospital: each adds noise to its part of an answer, and only the sum is shown. "
+    "Beside it stands what the pooled records say exactly, which nobody could see in earnest."
+)
+COST = N_(
+    "Every hospital charged its patients epsilon {spent:.2f} for {count} questions at {each:g} each (they compose "
+    "better than they add up), of {lifetime:.1f} for life. The refusals and the repetition cost nothing."
+)
+MASKS = N_(
+    "Masks: none yet, so each hospital adds the whole noise, and an answer is {factor:.1f} times as noisy as one whose "
+    "hospitals could share it."
+)
+EXAMPLE = 'farr query --home {home} "SELECT sex, COUNT(*) AS n FROM admission GROUP BY sex"'
+
+
+class Pages:
+    """Prints each step of the demo when it is there, once."""
+
+    def __init__(self) -> None:
+        """Start with nothing shown."""
+        self._shown: set[str] = set()
+        self._asked = 0
+
+    def opening(self) -> None:
+        """Say what is about to happen."""
+        _title(_("Twelve real stroke hospitals, one question at a time"))
+        output.line(_(OPENING))
+
+    def told(self, course: Course) -> None:
+        """Show what is new in the course."""
+        if self._new("hospitals", course.hospitals):
+            self._hospitals(course)
+        for comparison in course.comparisons[self._asked :]:
+            self._asked += 1
+            self._question(comparison)
+        if course.again and self._new("again", course.again):
+            output.line()
+            output.line(
+                _("The first question once more: the released answer again in {seconds:.2f} s, at no cost.").format(
+                    seconds=course.again.seconds
+                )
+            )
+        if course.refused and self._new("refused", course.refused):
+            _title(_("Refused at the analyst's machine: single records are not for asking"))
+            _refusal(course.refused)
+        if course.refused_by_hospitals and self._new("dear", course.refused_by_hospitals):
+            _title(
+                _(
+                    "Refused by the hospitals: epsilon {epsilon:g} is more than their policy allows for one question"
+                ).format(epsilon=course.refused_by_hospitals.epsilon)
+            )
+            _refusal(course.refused_by_hospitals)
+        if course.seconds:
+            self._summary(course)
+
+    def kept(self, home: Path) -> None:
+        """Say how to go on with a demo that was left running."""
+        output.line()
+        output.line(_("The hospitals go on running. Ask your own questions, then stop them:"))
+        output.line(f"  farr catalogue show --home {home}")
+        output.line("  " + EXAMPLE.format(home=home))
+        output.line(f"  farr budget --home {home}")
+        output.line(f"  farr lab down --home {home}")
+
+    def _new(self, step: str, there: object) -> bool:
+        if not there or step in self._shown:
+            return False
+        self._shown.add(step)
+        return True
+
+    def _hospitals(self, course: Course) -> None:
+        output.line()
+        output.line(
+            _("{count} hospitals connected after {seconds:.1f} s: {names}").format(
+                count=len(course.hospitals),
+                seconds=course.start_seconds,
+                names=_(", ").join(each.label.in_language(language()) for each in course.hospitals),
+            )
+        )
+
+    def _question(self, comparison: Comparison) -> None:
+        _title(f"{self._asked}. {comparison.question.title.in_language(language())}")
+        for line in comparison.result.statement.splitlines():
+            output.line(f"  {line}")
+        output.line()
+        output.table(_table(comparison))
+        output.line(
+            _("{covered} of {figures} intervals hold the exact value. Asked and verified in {seconds:.2f} s; "
+              "epsilon {epsilon:.2f}.").format(
+                covered=comparison.covered, figures=len(comparison.pairs), seconds=comparison.seconds,
+                epsilon=comparison.result.privacy.epsilon,
+            )
+        )  # fmt: skip
+        if "selected" in comparison.result.answer.flags:
+            output.line(_("The rows were chosen by their noisy values; intervals do not allow for that."))
+
+    def _summary(self, course: Course) -> None:
+        _title(_("What it cost"))
+        spent = max(map(spent_units, course.hospitals))
+        least = min(course.hospitals, key=lambda hospital: hospital.remaining_units or 0)
+        output.line(
+            _(COST).format(
+                spent=_epsilon(spent),
+                count=len(course.comparisons),
+                each=EPSILON,
+                lifetime=_epsilon(least.lifetime_units or 0),
+            )
+        )
+        output.line(
+            _("{covered} of {figures} intervals hold the exact value; 95 % are meant to.").format(
+                covered=course.covered, figures=course.figures
+            )
+        )
+        output.line(
+            _("Start {start:.1f} s, questions {questions}, in all {total:.1f} s.").format(
+                start=course.start_seconds,
+                questions=_(", ").join(f"{each.seconds:.2f} s" for each in course.comparisons),
+                total=course.seconds,
+            )
+        )
+        output.line()
+        output.line(_(MASKS).format(factor=len(course.hospitals) ** 0.5))
+
+
+def _table(comparison: Comparison) -> Table:
+    headers: list[str] = []
+    columns: list[list[str]] = []
+    numbers: list[int] = []
+    for position, name in enumerate(comparison.names):
+        codes = [row.groups[position] for row in comparison.rows]
+        labels = [row.labels[position] for row in comparison.rows]
+        headers.append(name)
+        columns.append(
+            [code if code == label else f"{code} {label}" for code, label in zip(codes, labels, strict=True)]
+        )
+    for position, name in enumerate(comparison.figures):
+        pairs = [row.pairs[position] for row in comparison.rows]
+        numbers += range(len(headers), len(headers) + 3)
+        headers += [name, _("exact"), _("error")]
+        halves = [
+            (pair.released.high - pair.released.low) / 2
+            if pair.released.high is not None and pair.released.low is not None
+            else 1.0
+            for pair in pairs
+        ]
+        columns.append(figures([pair.released for pair in pairs]))
+        columns.append([number(pair.exact, half) for pair, half in zip(pairs, halves, strict=True)])
+        columns.append(
+            [
+                ("?" if pair.error is None else f"{'' if pair.error < 0 else '+'}{number(pair.error, half)}")
+                + (" ✓" if pair.covered else " ✗")
+                for pair, half in zip(pairs, halves, strict=True)
+            ]
+        )
+    return tables.table(headers, list(zip(*columns, strict=True)), numbers=numbers)
+
+
+def _refusal(refusal: Refusal) -> None:
+    for line in refusal.statement.splitlines():
+        output.line(f"  {line}")
+    output.line()
+    output.line(refusal.problem.to_text())
+
+
+def _title(text: str) -> None:
+    output.line()
+    output.line(text, style="bold")
+
+
+def _epsilon(units: int) -> float:
+    return epsilon_of(rho_of_units(units))

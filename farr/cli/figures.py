@@ -1,0 +1,137 @@
+"""An answer as people read it: value and half-width to the digits that the noise leaves, marks with a legend."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from farr import tables
+from farr.result import MECHANISM, Result, flag_texts
+from farr.states import shortened
+from farr.texts import _
+from queries.accounting import DELTA, epsilon_of, rho_of_units
+from queries.answer import AnswerColumn, Estimate
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MARKS = {"unreliable": "!", "caution": "?", "negative": "<0", "approximate": "~", "selected": "*"}
+"""What stands behind a figure, by flag."""
+
+SYMMETRIC = 0.02
+"""Relative difference of an interval's arms up to which it is written as one half-width."""
+
+
+def answer_table(result: Result) -> Table:
+    """Return the table of an answer: labels beside codes, figures with their 95 % half-width or interval."""
+    headers, columns, numbers = [], [], []
+    for position, column in enumerate(result.answer.columns):
+        cells = [row.cells[position] for row in result.answer.rows]
+        if column.kind == "key":
+            labels = result.answer.labels.get(column.name, {})
+            codes = [str(cell) for cell in cells]
+            headers.append(column.name)
+            columns.append(codes)
+            if any(labels.get(code, code) != code for code in codes):
+                headers.append("")
+                columns.append([labels.get(code, "") for code in codes])
+        else:
+            numbers.append(len(headers))
+            headers.append(_heading(column))
+            columns.append(figures([cell for cell in cells if isinstance(cell, Estimate)]))
+    return tables.table(headers, list(zip(*columns, strict=True)), numbers=numbers)
+
+
+def figures(estimates: list[Estimate]) -> list[str]:
+    """Return a column of figures in one form: ``value ± half-width`` where that says it all, else with both ends."""
+    even = all(_is_symmetric(each) for each in estimates)
+    return [_figure(each, even=even) + "".join(f" {MARKS[flag]}" for flag in each.flags) for each in estimates]
+
+
+def number(value: float, step: float) -> str:
+    """Return a number with the digits that an error of ``step`` leaves: two of the error's own."""
+    decimals = 0 if step <= 0 or not math.isfinite(step) else max(0, 1 - math.floor(math.log10(step)))
+    written = f"{value:,.{min(decimals, 9)}f}"
+    return written.removeprefix("-") if float(written.replace(",", "")) == 0 else written
+
+
+def footnotes(result: Result) -> list[str]:
+    """Return the lines under an answer: marks, privacy, hospitals, release, budget."""
+    lines = []
+    for flag, text in flag_texts(result.answer).items():
+        lines.append(f"{MARKS[flag]}  {text}")
+    if result.answer.hidden:
+        lines.append(
+            _("{count:,} rows are not shown; they were answered and charged.").format(count=result.answer.hidden)
+        )
+    lines.append(_("± and intervals: 95 %, noise only."))
+    lines.append(_privacy(result))
+    lines.append(_sites(result))
+    lines += _remarks(result)
+    lines.append(_release(result))
+    return lines
+
+
+def _heading(column: AnswerColumn) -> str:
+    return f"{column.name} [{column.unit}]" if column.unit and column.unit != "rows" else column.name
+
+
+def _figure(estimate: Estimate, *, even: bool) -> str:
+    if estimate.value is None:
+        return _("undefined")
+    if estimate.low is None or estimate.high is None:
+        return _("{value} (unbounded)").format(value=number(estimate.value, max(1e-9, abs(estimate.value) / 10)))
+    half = (estimate.high - estimate.low) / 2
+    if even:
+        return f"{number(estimate.value, half)} ± {number(half, half)}" if half else number(estimate.value, 0)
+    return _("{value} ({low} to {high})").format(
+        value=number(estimate.value, half), low=number(estimate.low, half), high=number(estimate.high, half)
+    )
+
+
+def _is_symmetric(estimate: Estimate) -> bool:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return estimate.value is None
+    width = estimate.high - estimate.low
+    return abs((estimate.high - estimate.value) - (estimate.value - estimate.low)) <= SYMMETRIC * width
+
+
+def _privacy(result: Result) -> str:
+    privacy = result.privacy
+    text = _("Privacy: epsilon {epsilon:.3g} at delta {delta:g} (rho {rho:.3g}); rows of one patient: at most {rows}.")
+    text = text.format(epsilon=privacy.epsilon, delta=float(DELTA), rho=privacy.rho, rows=privacy.rows)
+    if privacy.sites_per_patient > 1:
+        text += " " + _("A patient may have been at {count} hospitals.").format(count=privacy.sites_per_patient)
+    noise = _("Noise: {mechanism}, h = {h}; masks: {masks}.")
+    return f"{text}\n" + noise.format(mechanism=_(MECHANISM), h=privacy.measurement.honest, masks=_(privacy.masks))
+
+
+def _sites(result: Result) -> str:
+    sites = result.sites
+    text = _("Hospitals: {answered} of {asked} answered.").format(answered=len(sites.answered), asked=len(sites.asked))
+    return text + (" " + _("Missing: {sites}.").format(sites=shortened(sites.silent)) if sites.silent else "")
+
+
+def _remarks(result: Result) -> list[str]:
+    remarks = []
+    if result.sites.withheld:
+        remarks.append(
+            _(
+                "{sites}: their policy keeps their own part back where it would stand out; zeros with noise instead."
+            ).format(sites=shortened(result.sites.withheld))
+        )
+    if result.sites.without_table:
+        remarks.append(_("{sites}: no such table there.").format(sites=shortened(result.sites.without_table)))
+    return remarks
+
+
+def _release(result: Result) -> str:
+    if result.reused:
+        text = _("Release {id}: this question was answered before; no cost.").format(id=result.release[:8])
+    else:
+        text = _("Release {id}, {seconds:.2f} s.").format(id=result.release[:8], seconds=result.seconds)
+    if result.remaining_units:
+        least = min(result.remaining_units, key=lambda site: result.remaining_units[site])
+        epsilon = epsilon_of(rho_of_units(result.remaining_units[least]))
+        text += " " + _("Least budget left: epsilon {epsilon:.3g} ({site}).").format(epsilon=epsilon, site=least)
+    return text

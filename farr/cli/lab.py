@@ -1,0 +1,161 @@
+"""`farr lab`: a whole federation on this machine, for trying out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from farr import tables
+from farr.cli import output
+from farr.cli.options import AsJson, Progress
+from farr.texts import N_, _
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from farr.lab.hospitals import Hospital
+
+app = typer.Typer(no_args_is_help=True, help=N_("A whole federation on this machine: up, down, status."))
+
+LIFETIME_EPSILON = 50.0
+"""Budget for life of a lab's hospitals: a lab is for trying out."""
+
+Home = Annotated[Path, typer.Option("--home", metavar="DIR", help=N_("The lab's folder."))]
+
+UP = N_(
+    "Start a federation on this machine: a coordinator and one process for each hospital. Returns when all hospitals "
+    "are connected.\n\nThe data are one folder for each hospital, with one file for each table, such as "
+    "north/admission.csv; or one file that is split by a column.\n\n\b\n"
+    "  farr lab up --home lab --catalogue stroke.toml --data hospitals\n"
+    "  farr lab up --home lab --catalogue stroke.toml --mapping ist.toml \\\n"
+    "      --split-by HOSPNUM --table admission --sites 20 --data ist.csv\n"
+    '  farr query --home lab "SELECT sex, COUNT(*) AS n FROM admission GROUP BY sex"\n'
+    "  farr lab down --home lab"
+)
+
+
+@app.command(help=UP)
+def up(
+    *,
+    home: Home,
+    catalogue: Annotated[Path, typer.Option(metavar="FILE", help=N_("What the hospitals agree on, TOML."))],
+    data: Annotated[
+        Path, typer.Option(metavar="PATH", help=N_("A folder of hospitals' folders; with --split-by, a file."))
+    ],
+    mapping: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=N_("How the files are written, where not as agreed."))
+    ] = None,
+    split_by: Annotated[str, typer.Option(metavar="COLUMN", help=N_("Split the file by this column."))] = "",
+    table: Annotated[str, typer.Option(metavar="NAME", help=N_("The table that a file to split holds."))] = "",
+    sites: Annotated[int | None, typer.Option(min=1, metavar="N", help=N_("Only the N largest hospitals."))] = None,
+    lifetime_epsilon: Annotated[
+        float | None,
+        typer.Option(metavar="E", help=N_("Every hospital's budget for life, by default 50."), show_default=False),
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=N_("Every hospital's policy, in place of the default one."))
+    ] = None,
+    progress: Progress = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a lab."""
+    from farr.lab import up as labs
+    from farr.lab.watchdog import Watch
+    from queries.catalogue_file import read_catalogue
+
+    begun = time.monotonic()
+    agreed = read_catalogue(catalogue.read_bytes(), catalogue.name)
+    text = _policy(policy, lifetime_epsilon)
+    found = _hospitals(home, data, split_by, table or (agreed.tables[0].name if agreed.tables else ""), sites)
+    if mapping is not None and not mapping.is_file():
+        raise FileNotFoundError(2, "no such file", str(mapping))
+    federation = labs.Federation(catalogue=agreed, hospitals=found, mapping=mapping, policy=text)
+    with Watch(home.resolve()) as watch, tables.Live.on_stderr(wanted=progress, as_json=as_json) as live:
+        live.say(_("starting {count} hospitals").format(count=len(found)))
+        lab = labs.up(
+            home,
+            federation,
+            progress=lambda connected, of: live.say(
+                _("{connected} of {of} hospitals connected").format(connected=connected, of=of)
+            ),
+        )
+        watch.release()
+    seconds = time.monotonic() - begun
+    if as_json:
+        ids = [hospital.id for hospital in found]
+        output.as_json({"home": str(home), "address": lab.address, "hospitals": ids, "seconds": round(seconds, 2)})
+        return
+    output.line(_("{count} hospitals are up after {seconds:.1f} s.").format(count=len(found), seconds=seconds))
+    output.line(_("Ask:   farr query --home {home} 'SELECT COUNT(*) AS n FROM {table}'").format(
+        home=home, table=agreed.tables[0].name
+    ))  # fmt: skip
+    output.line(_("Look:  farr catalogue show --home {home}").format(home=home))
+    output.line(_("Stop:  farr lab down --home {home}").format(home=home))
+
+
+@app.command(help=N_("Stop a lab and all its processes.\n\n\b\n  farr lab down --home lab"))
+def down(home: Home, as_json: AsJson = False) -> None:
+    """Stop a lab."""
+    from farr.errors import FarrError
+    from farr.lab import up as labs
+
+    left = labs.down(home)
+    if left:
+        raise FarrError(
+            "still-running",
+            _("{count} processes would not end").format(count=len(left)),
+            remedy=_("look at them: {pids}").format(pids=", ".join(str(process.pid) for process in left)),
+        )
+    if as_json:
+        output.as_json({"home": str(home), "running": 0})
+    else:
+        output.line(_("The lab is down; none of its processes is left."))
+
+
+@app.command(help=N_("Show which of a lab's processes run.\n\n\b\n  farr lab status --home lab"))
+def status(home: Home, as_json: AsJson = False) -> None:
+    """Show the processes."""
+    from farr.lab import record
+    from farr.lab.processes import alive
+
+    lab = record.read(home.resolve())
+    facts = [(process, alive(process)) for process in lab.processes]
+    if as_json:
+        processes = [{"name": each.name, "pid": each.pid, "running": runs, "log": each.log} for each, runs in facts]
+        output.as_json({"home": str(home), "address": lab.address, "processes": processes})
+        return
+    if not facts:
+        output.line(_("The lab is down."))
+        return
+    rows = [(each.name, str(each.pid), _("running") if runs else _("ended"), each.log) for each, runs in facts]
+    output.table(tables.table((_("name"), "pid", _("state"), _("log")), rows, numbers=(1,)))
+
+
+def _hospitals(home: Path, data: Path, column: str, table: str, most: int | None) -> Sequence[Hospital]:
+    from farr.lab import hospitals
+    from farr.lab.up import SPLIT
+
+    if not column:
+        return hospitals.in_folders(data, most)
+    return hospitals.split(data, table, column, home / SPLIT, most)
+
+
+def _policy(file: Path | None, lifetime_epsilon: float | None) -> str:
+    from farr.errors import FarrError
+    from farr.lab.node_homes import policy_with
+    from farr.nodes import explained
+    from node import policy as policies
+
+    if file is not None and lifetime_epsilon is not None:
+        raise FarrError(
+            "usage",
+            _("--policy and --lifetime-epsilon both set the budget"),
+            remedy=_("give one of the two; the policy file has a line lifetime_epsilon"),
+        )
+    text = file.read_text(encoding="utf-8") if file else policy_with(lifetime_epsilon or LIFETIME_EPSILON)
+    with explained():
+        policies.parse(text.encode(), file.name if file else policies.FILE)
+    return text

@@ -1,0 +1,392 @@
+"""`farr node`: run a hospital's own service, and look after it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from farr import tables
+from farr.cli import output
+from farr.cli.join import Timeout, Token, TokenFile
+from farr.cli.options import AsJson
+from farr.texts import N_, _
+
+if TYPE_CHECKING:
+    from node.settings import NodeSettings
+
+app = typer.Typer(
+    no_args_is_help=True, help=N_("Run a hospital's own service: join, serve, status, check, ledger, audit.")
+)
+audit = typer.Typer(help=N_("What the node was asked and what it did."))
+policy = typer.Typer(no_args_is_help=True, help=N_("What the node may answer."))
+app.add_typer(audit, name="audit")
+app.add_typer(policy, name="policy")
+
+Home = Annotated[
+    Path,
+    typer.Option("--home", metavar="DIR", envvar="FARR_HOME", help=N_("The node's own folder; else $FARR_HOME.")),
+]
+EitherHome = Annotated[
+    Path | None,
+    typer.Option("--home", metavar="DIR", envvar="FARR_HOME", help=N_("The node's own folder; else $FARR_HOME.")),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", envvar="FARR_DATA", help=N_("Folder of the hospital's files: TABLE.csv or .parquet.")),
+]
+Mapping = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", envvar="FARR_MAPPING", help=N_("How the files are written, where not as agreed.")),
+]
+Threads = Annotated[int | None, typer.Option(min=1, envvar="FARR_THREADS", help=N_("Threads of a scan."))]
+Memory = Annotated[
+    str | None, typer.Option(metavar="SIZE", envvar="FARR_MEMORY_LIMIT", help=N_("Memory of a scan, such as 512MB."))
+]
+
+JOIN = N_(
+    "Join a federation as a hospital, with a token from its registrar. Keys are made here and never leave this "
+    "machine.\n\n\b\n"
+    "  farr node join --home n --data /srv/farr --token-file ist-1.token"
+)
+SERVE = N_("Run the node until SIGTERM or Ctrl-C. It dials out and listens nowhere.\n\n\b\n  farr node serve --home n")
+CHECK = N_(
+    "Check whether the node is fit to serve, and how its files fit the catalogue. Asks no question.\n\n\b\n"
+    "  farr node check --home n"
+)
+
+
+@app.command(help=JOIN)
+def join(
+    *,
+    home: Home,
+    data: Annotated[Path, typer.Option(metavar="DIR", help=N_("Folder of the hospital's files."))],
+    token: Token = "",
+    mapping: Mapping = None,
+    token_file: TokenFile = None,
+    timeout: Timeout = 3600.0,
+    as_json: AsJson = False,
+) -> None:
+    """Join as a hospital."""
+    from farr import files, nodes
+    from farr.cli.join import read_token
+    from farr.errors import FarrError
+    from farr.joining import join as join_federation
+    from node import policy as policies
+    from node.settings import Source, write_source
+    from protocols.wire_pb2 import Role
+
+    if not data.is_dir():
+        raise FarrError(
+            "no-data", _("{path} is not a folder").format(path=data), remedy=_("name the folder of the tables' files")
+        )
+    source = Source(data=data, mapping=mapping)
+    nodes.mapping_of(source)
+    given = read_token(token, token_file, Role.ROLE_NODE)
+    # Written first, so that a join that is cut off while it waits leaves nothing to be done by hand.
+    files.make_folder(home)
+    write_source(home, source)
+    if not (home / policies.FILE).exists():
+        files.create_private(home / policies.FILE, policies.DEFAULT.encode())
+    joined = join_federation(home, given, timeout=timeout, say=lambda text: typer.echo(text, err=True))
+    credentials = joined.credentials
+    if as_json:
+        output.as_json({"federation": credentials.federation, "id": credentials.member, "home": str(home)})
+        return
+    output.line(
+        _("{member} is a hospital of {federation}. Read {policy}, then: farr node serve --home {home}").format(
+            member=credentials.member, federation=credentials.federation, policy=home / policies.FILE, home=home
+        )
+    )
+
+
+@app.command(help=SERVE)
+def serve(
+    *,
+    home: Home,
+    data: Data = None,
+    mapping: Mapping = None,
+    threads: Threads = None,
+    memory_limit: Memory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve."""
+    import asyncio
+
+    from farr import nodes
+    from node import policy as policies
+    from node.serve import serve as serve_node
+
+    settings = _settings(home, data, mapping, threads, memory_limit)
+    _log_to_stderr()
+    try:
+        policies.load(home / policies.FILE)
+    except policies.PolicyError as error:
+        message = _("Every question is refused until the policy is corrected: {error}").format(error=error)
+        typer.echo(message, err=True)
+    member = settings.credentials.member
+    typer.echo(_("{member}: preparing the data in {data}").format(member=member, data=settings.data), err=True)
+
+    def started() -> None:
+        if as_json:
+            output.as_json({"ready": True, "id": member})
+        else:
+            output.line(_("{member}: ready").format(member=member))
+        sys.stdout.flush()
+
+    with nodes.explained():
+        code = asyncio.run(serve_node(settings, started))
+    if code:
+        typer.echo(_("The coordinator closed the link for good; the log names the reason."), err=True)
+        raise typer.Exit(code)
+
+
+@app.command(help=N_("Show what the node is, whether it runs, and what it may still release."))
+def status(home: Home, as_json: AsJson = False) -> None:
+    """Show the state."""
+    from farr import nodes
+    from node.state import FILE
+
+    held = nodes.read_home(home)
+    credentials = held.credentials
+    facts: dict[str, object] = {
+        "federation": credentials.federation,
+        "id": credentials.member,
+        "coordinator": credentials.address,
+        "running": nodes.running(home),
+        "certificate_days": nodes.certificate_days(held, time.time()),
+        "roster": held.read_roster().version,
+    }
+    if (home / FILE).exists():
+        facts["roster"] = _state(home, lambda state: state.execute("SELECT version FROM roster").fetchone() or (0,))[0]
+    facts |= _budget(home)
+    if as_json:
+        output.as_json(facts)
+        return
+    words = {True: _("yes"), False: _("no"), None: _("no")}
+    rows = [
+        (_(name), words[value] if value is None or isinstance(value, bool) else str(value))
+        for name, value in facts.items()
+    ]
+    output.table(tables.table((_("what"), _("value")), rows))
+
+
+@app.command(help=CHECK)
+def check(
+    *,
+    home: Home,
+    data: Data = None,
+    mapping: Mapping = None,
+    memory_limit: Memory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check."""
+    from farr import nodes
+
+    source = nodes.source_of(home, data=data, mapping=mapping, threads=None, memory_limit=memory_limit)
+    found = list(nodes.findings(home, source))
+    if as_json:
+        output.as_json([{"check": each.name, "good": each.good, "text": each.text} for each in found])
+    else:
+        rows = [(each.name, _("good") if each.good else _("wrong"), each.text) for each in found]
+        output.table(tables.table((_("check"), _("result"), _("found")), rows))
+    if not all(each.good for each in found):
+        raise typer.Exit(1)
+
+
+@app.command(help=N_("List what the hospital's patients have been charged, oldest first."))
+def ledger(home: Home, as_json: AsJson = False) -> None:
+    """List the charges."""
+    from node.ledger import Ledger
+    from queries.accounting import epsilon_of, rho_of_units
+
+    charges = _state(home, lambda state: list(Ledger(connection=state).charges()))
+    if as_json:
+        plain = [
+            {
+                "request": charge.request.hex(),
+                "round": charge.tau.hex(),
+                "epoch": charge.epoch,
+                "slot": charge.slot,
+                "units": charge.units,
+                "rho": float(rho_of_units(charge.units)),
+                "table": charge.table,
+                "analyst": charge.analyst,
+                "purpose": charge.purpose,
+                "at": charge.at,
+                "evidence": json.loads(charge.evidence),
+            }
+            for charge in charges
+        ]
+        output.as_json({"charges": plain, **_budget(home)})
+        return
+    rows = [
+        (
+            _time(charge.at),
+            charge.analyst,
+            charge.table,
+            charge.purpose,
+            f"{epsilon_of(rho_of_units(charge.units)):.3g}",
+            charge.request.hex()[:8],
+        )
+        for charge in charges
+    ]
+    headers = (_("time"), _("analyst"), _("table"), _("purpose"), _("epsilon"), _("request"))
+    output.table(tables.table(headers, rows, numbers=(4,)))
+
+
+@audit.callback(invoke_without_command=True)
+def entries(context: typer.Context, home: EitherHome = None, as_json: AsJson = False) -> None:
+    """Show what the node was asked and what it did, oldest first."""
+    from node.audit import Audit
+
+    context.obj = home
+    if context.invoked_subcommand is not None:
+        return
+    if home is None:
+        raise typer.BadParameter(_("name the node's own folder with --home"))
+    found = _state(home, lambda state: list(Audit(connection=state).entries()))
+    if as_json:
+        plain = [
+            {"number": each.number, "kind": each.kind, "at": each.at, "digest": each.digest.hex()}
+            | {"facts": json.loads(each.facts)}
+            for each in found
+        ]
+        output.as_json(plain)
+        return
+    rows = []
+    for each in found:
+        facts = ", ".join(f"{name} {value}" for name, value in json.loads(each.facts).items() if name in _SHOWN)
+        rows.append((str(each.number), _time(each.at), _(each.kind), facts))
+    output.table(tables.table((_("number"), _("time"), _("what"), _("facts")), rows, numbers=(0,)))
+
+
+@audit.command(help=N_("Check that no entry of the audit log or the ledger was changed; name the first that was."))
+def verify(
+    context: typer.Context,
+    home: EitherHome = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify the evidence."""
+    from node.audit import Audit
+    from node.ledger import Ledger
+
+    folder = home or context.obj
+    if folder is None:
+        raise typer.BadParameter(_("name the node's own folder with --home"))
+    entry = _state(folder, lambda state: Audit(connection=state).verify())
+    row = _state(folder, lambda state: Ledger(connection=state).verify())
+    number, head = _state(folder, lambda state: Audit(connection=state).head())
+    if as_json:
+        output.as_json({"first_bad_entry": entry, "first_bad_charge": row, "entries": number, "head": head.hex()})
+    elif entry is None and row is None:
+        output.line(
+            _("All {count} entries are as they were written. Last digest: {head}").format(count=number, head=head.hex())
+        )
+    else:
+        if entry is not None:
+            output.line(_("Entry {number} of the audit log is not as it was written.").format(number=entry))
+        if row is not None:
+            output.line(_("Row {number} of the ledger is not as it was written.").format(number=row))
+    if entry is not None or row is not None:
+        raise typer.Exit(1)
+
+
+@policy.command("show", help=N_("Show what the node may answer, as it is read from policy.toml."))
+def show_policy(home: Home, as_json: AsJson = False) -> None:
+    """Show the policy."""
+    from farr import nodes
+    from node import policy as policies
+    from queries.accounting import epsilon_of, rho_of_units
+
+    with nodes.explained():
+        allowed = policies.load(home / policies.FILE)
+    facts: dict[str, object] = {
+        "lifetime_epsilon": round(epsilon_of(rho_of_units(allowed.lifetime_units)), 6),
+        "most_epsilon_per_question": round(epsilon_of(rho_of_units(allowed.most_units_per_question)), 6),
+        "tables": policies.ALL if allowed.tables is None else list(allowed.tables),
+        "own_row": allowed.own_row,
+        "site_group_minimum": allowed.site_group_minimum,
+        "minimum_hospitals": allowed.minimum_hospitals,
+    }
+    if as_json:
+        output.as_json(facts)
+        return
+    rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in facts.items()]
+    output.table(tables.table((_("rule"), _("value")), rows))
+
+
+_SHOWN = ("analyst", "purpose", "table", "units", "code", "reference", "version", "software", "detail")
+"""Facts that the list for people shows."""
+
+
+def _settings(
+    home: Path, data: Path | None, mapping: Path | None, threads: int | None, memory_limit: str | None
+) -> NodeSettings:
+    from farr import __version__, nodes
+    from farr import home as homes
+    from node.settings import NodeSettings
+    from queries.catalogue_file import read_catalogue
+
+    held = nodes.read_home(home)
+    source = nodes.source_of(home, data=data, mapping=mapping, threads=threads, memory_limit=memory_limit)
+    return NodeSettings(
+        credentials=held.credentials,
+        roster=held.roster,
+        catalogue=read_catalogue(held.catalogue, homes.CATALOGUE),
+        home=home,
+        data=source.data,
+        mapping=nodes.mapping_of(source),
+        software=f"farr/{__version__}",
+        threads=source.threads,
+        memory_limit=source.memory_limit,
+    )
+
+
+def _state(home: Path, read: Callable[[Any], Any]) -> Any:
+    from node.state import read_state
+
+    with contextlib.closing(read_state(home)) as connection:
+        return read(connection)
+
+
+def _budget(home: Path) -> dict[str, object]:
+    from node import policy as policies
+    from node.ledger import Ledger
+    from node.state import FILE
+    from queries.accounting import epsilon_of, rho_of_units
+
+    spent = _state(home, lambda state: Ledger(connection=state).spent()) if (home / FILE).exists() else 0
+    facts: dict[str, object] = {"spent_units": spent, "spent_epsilon": epsilon_of(rho_of_units(spent))}
+    try:
+        allowed = policies.load(home / policies.FILE)
+    except policies.PolicyError as error:
+        return facts | {"policy": str(error)}
+    left = max(0, allowed.lifetime_units - spent)
+    return facts | {
+        "policy": "good",
+        "lifetime_units": allowed.lifetime_units,
+        "remaining_units": left,
+        "lifetime_epsilon": epsilon_of(rho_of_units(allowed.lifetime_units)),
+    }
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    from protocols.logs import JsonLines
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -1,0 +1,172 @@
+"""`farr query`: ask the hospitals a question in SQL."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from farr import tables
+from farr.cli import output
+from farr.cli.options import AsJson, Home, Progress
+from farr.texts import N_, _
+
+if TYPE_CHECKING:
+    from farr.asking import Asking, Terms
+    from farr.client import Federation
+    from farr.result import Result
+
+app = typer.Typer()
+
+QUERY = N_(
+    "Ask the hospitals a question in SQL: aggregates over public groups, answered with noise and error bars.\n\n\b\n"
+    '  farr query "SELECT sex, COUNT(*) AS n, AVG(age) AS age FROM admission GROUP BY sex"\n'
+    '  farr query "SELECT consciousness AS 意识, COUNT(*) AS 人数 FROM admission GROUP BY consciousness"\n'
+    '  farr query --dry-run --epsilon 1 "SELECT BAND(age, 10) AS age, COUNT(*) AS n FROM admission GROUP BY age"\n'
+    '  farr query --within 5% --expect 800 "SELECT site.country, COUNT(*) AS n FROM admission GROUP BY site.country"'
+)
+
+
+@app.command(help=QUERY)
+def query(
+    *,
+    statement: Annotated[str, typer.Argument(metavar="SQL", help=N_("The question; - reads it from standard input."))],
+    home: Home = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(
+            metavar="E", help=N_("Privacy loss to spend, by default 0.5: more buys less noise."), show_default=False
+        ),
+    ] = None,
+    within: Annotated[
+        str, typer.Option(metavar="P%|N", help=N_("Find the cost for a 95 % half-width of P % of --expect, or of N."))
+    ] = "",
+    expect: Annotated[
+        float | None,
+        typer.Option(metavar="N", help=N_("The rows that you expect in a cell, for --within and --dry-run.")),
+    ] = None,
+    minimum: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help=N_("Fewest hospitals for an answer; else four in five."))
+    ] = None,
+    rows_per_patient: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help=N_("Count at most N rows of a patient: fewer than agreed, less noise.")),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help=N_("Show the cost and the expected error; ask nothing, read no record."))
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help=N_("Pay for a new answer although a released one would serve."))
+    ] = False,
+    purpose: Annotated[str, typer.Option(metavar="TEXT", help=N_("Why you ask; hospitals see it."))] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help=N_("Wait for the answer, or print the request's id."))
+    ] = True,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.1, metavar="S", help=N_("Wait at most S seconds; the request goes on."))
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=N_("Also write the answer as CSV for spreadsheets."))
+    ] = None,
+    progress: Progress = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask, or say what asking would cost."""
+    from farr import connect
+    from farr.asking import Terms
+    from farr.cli.waiting import Waiting
+
+    text = sys.stdin.read() if statement == "-" else statement
+    terms = Terms(epsilon=epsilon, within=within, expect=expect, minimum=minimum, purpose=purpose, fresh=fresh)
+    with connect(home) as federation:
+        if dry_run:
+            foresee(federation, federation.estimate(text, terms, rows_per_patient=rows_per_patient), as_json=as_json)
+            return
+        if not wait:
+            _submit(federation, text, terms, rows_per_patient, as_json=as_json)
+            return
+        with Waiting(wanted=progress, as_json=as_json) as waiting:
+            result = federation.ask(text, terms, rows_per_patient=rows_per_patient, timeout=timeout, told=waiting.told)
+    show(result, csv=csv, as_json=as_json)
+
+
+def show(result: Result, *, csv: Path | None, as_json: bool) -> None:
+    """Print an answer, and write it as CSV where that is asked for."""
+    from farr.cli.figures import answer_table, footnotes
+
+    if csv is not None:
+        csv.write_bytes(result.to_csv())
+    if as_json:
+        output.as_json(result.to_plain())
+        return
+    output.table(answer_table(result))
+    output.line()
+    for line in footnotes(result):
+        output.line(line)
+
+
+def foresee(federation: Federation, asking: Asking, *, as_json: bool) -> None:
+    """Print what a question would cost and how exact its answer would be."""
+    from farr.asking import half_widths
+    from farr.cli.figures import number
+    from farr.result import plain_units
+
+    catalogue, question = federation.catalogue, asking.question
+    widths = half_widths(question, asking.measurement, catalogue, asking.terms.expect)
+    cost = asking.measurement.cost
+    asked = [hospital for hospital in federation.hospitals if hospital.id in question.sites]
+    left = {each.id: each.remaining_units for each in asked if each.remaining_units is not None}
+    short = sorted(site for site, units in left.items() if units < cost)
+    bound = question.plan.bound
+    if as_json:
+        output.as_json(
+            {
+                "dry_run": True,
+                "half_width": widths,
+                "cost": plain_units(cost),
+                "remaining": {site: plain_units(units) for site, units in left.items()},
+                "too_little_left": short,
+                "sites": {
+                    "asked": len(asked),
+                    "connected": sum(hospital.connected for hospital in asked),
+                    "needed": asking.minimum,
+                    "names": list(question.sites),
+                },
+                "rows_per_patient": bound.rows,
+                "groups_per_patient": bound.groups,
+                "entries": sum(block.entries for block in asking.measurement.blocks),
+            }
+        )
+        return
+    rows = [
+        (name, _("± {half}").format(half=number(half, half)) if half is not None else _("depends on the answer"))
+        for name, half in widths.items()
+    ]
+    output.table(tables.table((_("figure"), _("expected 95 % half-width, noise only")), rows))
+    output.line()
+    output.line(
+        _(
+            "Cost: epsilon {epsilon:.3g}; rows of one patient: at most {rows}. Nothing was asked, no record was read."
+        ).format(epsilon=asking.epsilon, rows=bound.rows)
+    )
+    output.line(
+        _("Hospitals: {asked} would be asked, {connected} are connected, {needed} must answer.").format(
+            asked=len(asked), connected=sum(hospital.connected for hospital in asked), needed=asking.minimum
+        )
+    )
+    if left:
+        least = min(left, key=lambda site: left[site])
+        epsilon = plain_units(left[least])["epsilon"]
+        output.line(_("Least budget left: epsilon {epsilon:.3g} ({site}).").format(epsilon=epsilon, site=least))
+    if short:
+        output.line(_("Too little left at: {sites}").format(sites=", ".join(short)))
+
+
+def _submit(federation: Federation, text: str, terms: Terms, rows: int | None, *, as_json: bool) -> None:
+    identifier = federation.submit(text, terms, rows_per_patient=rows)
+    if as_json:
+        output.as_json({"id": identifier})
+    else:
+        output.line(identifier)

@@ -1,0 +1,295 @@
+"""`farr registrar`: found a federation, invite, admit and remove members."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from farr import tables
+from farr.cli import output
+from farr.cli.options import AsJson
+from farr.texts import N_, _
+
+if TYPE_CHECKING:
+    from farr.registrar.admit import Outcome
+    from protocols.roster import Member, Roster
+    from protocols.wire_pb2 import Role
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help=N_("Admit and remove members: init, token, admit, roster, revoke.")
+)
+
+Home = Annotated[
+    Path, typer.Option("--home", metavar="DIR", help=N_("The registrar's own folder: keep it to yourself."))
+]
+
+Address = Annotated[
+    str, typer.Option(metavar="HOST:PORT", help=N_("Where the coordinator answers, if not at its own address."))
+]
+
+INIT = N_(
+    "Found a federation: make its CA, and admit its coordinator.\n\n\b\n"
+    "  farr coordinator init --home c --address hub.example.org:7443\n"
+    "  farr registrar init --home r --federation stroke --catalogue stroke.toml --coordinator c/application.json\n"
+    "  farr coordinator serve --home c --admission r/coordinator-admission.json"
+)
+TOKEN = N_(
+    "Make a one-time join token for a hospital or an analyst. Hand it over in person or by a sealed way: whoever has "
+    "it can join in that member's place until it is used.\n\n\b\n"
+    '  farr registrar token --home r --node st-mary --label "St Mary\'s" --attribute country=UK --out st-mary.token\n'
+    "  farr registrar token --home r --analyst li"
+)
+ADMIT = N_(
+    "Visit the coordinator: admit whoever applied with a good token, and publish the new roster.\n\n\b\n"
+    "  farr registrar admit --home r --wait 2"
+)
+ROSTER = N_("List the members.\n\n\b\n  farr registrar roster --home r")
+REVOKE = N_("Remove a member, at once and for good.\n\n\b\n  farr registrar revoke --home r st-mary")
+
+
+@app.command(help=INIT)
+def init(
+    home: Home,
+    federation: Annotated[str, typer.Option(metavar="NAME", help=N_("Name of the federation: a-z 0-9 . _ -"))],
+    catalogue: Annotated[Path, typer.Option(metavar="FILE", help=N_("The catalogue that its members agreed on."))],
+    coordinator: Annotated[
+        Path, typer.Option(metavar="FILE", help=N_("application.json, as `farr coordinator init` wrote it."))
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Found a federation."""
+    from farr.coordinating import CoordinatorApplication
+    from farr.registrar.founding import found_federation
+    from queries.catalogue_file import read_catalogue
+
+    admission = found_federation(
+        home,
+        name=federation,
+        catalogue=read_catalogue(catalogue.read_bytes(), str(catalogue)),
+        application=CoordinatorApplication.from_file(coordinator),
+        now=_now(),
+    )
+    if as_json:
+        output.as_json({"federation": federation, "admission": str(admission)})
+        return
+    output.line(_("The federation {federation} is founded. Back up {home}: its keys cannot be made again.").format(
+        federation=federation, home=home
+    ))  # fmt: skip
+    output.line(_("Bring {file} to the coordinator: farr coordinator serve --admission FILE").format(file=admission))
+
+
+@app.command(help=TOKEN)
+def token(  # noqa: PLR0917 - options are named on a command line
+    home: Home,
+    node: Annotated[str, typer.Option(metavar="ID", help=N_("Member id of a hospital."))] = "",
+    analyst: Annotated[str, typer.Option(metavar="ID", help=N_("Member id of an analyst."))] = "",
+    label: Annotated[str, typer.Option(metavar="TEXT", help=N_("Its name for people, in English."))] = "",
+    label_zh: Annotated[str, typer.Option(metavar="TEXT", help=N_("Its name for people, in Chinese."))] = "",
+    attribute: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=CODE", help=N_("A public fact, as the catalogue has it."))
+    ] = None,
+    address: Address = "",
+    days: Annotated[int, typer.Option(min=1, max=90, help=N_("Days for which the token can be used."))] = 7,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=N_("Write it to a new file that only you can read."))
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give out a token."""
+    from farr import files
+    from farr.coordinating import checked_address
+    from farr.registrar.founding import at_work
+    from farr.registrar.tokens import Invitation, give
+
+    member, role = _invited(node, analyst)
+    if out is not None and out.exists():
+        raise FileExistsError(errno.EEXIST, _("there is a file already"), str(out))
+    with at_work(home) as registrar:
+        invitation = Invitation(
+            member=member,
+            role=role,
+            address=checked_address(address or registrar.federation.address),
+            label_en=label,
+            label_zh=label_zh,
+            attributes=dict(_attribute(each) for each in attribute or ()),
+            days=days,
+        )
+        line = give(registrar, invitation, now=_now())
+    if out is not None:
+        files.create_private(out, line.encode() + b"\n")
+    if as_json:
+        output.as_json({"member": member, "days": days, **({"file": str(out)} if out else {"token": line})})
+    elif out is None:
+        sys.stdout.write(line + "\n")
+    if not as_json:
+        _say(_("Good for {days} days, once: whoever has it can join as {member}.").format(days=days, member=member))
+
+
+@app.command(help=ADMIT)
+def admit(
+    home: Home,
+    wait: Annotated[
+        int, typer.Option(min=0, metavar="N", help=N_("Go on until N members were admitted, or no token is left."))
+    ] = 0,
+    timeout: Annotated[float, typer.Option(min=0, metavar="S", help=N_("Seconds to wait at most."))] = 600.0,
+    address: Address = "",
+    as_json: AsJson = False,
+) -> None:
+    """Admit those who applied."""
+    from farr.registrar.admit import admit as visit
+    from farr.registrar.founding import at_work
+
+    with at_work(home) as registrar:
+        outcome = visit(registrar, wait=wait, timeout=timeout, address=address, say=_say)
+    if as_json:
+        output.as_json(
+            {
+                "version": outcome.version,
+                "admitted": list(outcome.admitted),
+                "refused": [{"member": each.member, "code": each.code} for each in outcome.refused],
+            }
+        )
+    else:
+        _show_outcome(outcome)
+
+
+@app.command(help=ROSTER)
+def roster(home: Home, as_json: AsJson = False) -> None:
+    """List the members."""
+    from farr.registrar.founding import at_work
+
+    with at_work(home) as registrar:
+        _signed, held = registrar.roster()
+        invited = registrar.registry.outstanding(_now())
+    if as_json:
+        output.as_json(
+            {
+                "federation": held.federation,
+                "version": held.version,
+                "catalogue": held.catalogue_digest.hex(),
+                "members": [_plain(member) for member in held.members],
+                "invited": [{"id": grant.member, "expires": _moment(grant.expires_at)} for grant in invited],
+            }
+        )
+    else:
+        _show_roster(held)
+        for grant in invited:
+            output.line(
+                _("{member} is invited until {day}.").format(member=grant.member, day=_moment(grant.expires_at)[:10])
+            )
+
+
+@app.command(help=REVOKE)
+def revoke(
+    home: Home,
+    member: Annotated[str, typer.Argument(metavar="ID", help=N_("Member id."))],
+    address: Address = "",
+    as_json: AsJson = False,
+) -> None:
+    """Remove a member."""
+    from farr.errors import FarrError
+    from farr.registrar.admission import revoke as strike
+    from farr.registrar.admit import publish
+    from farr.registrar.founding import at_work
+
+    with at_work(home) as registrar:
+        held = strike(registrar, member, now=_now())
+        try:
+            publish(registrar, address=address)
+        except FarrError as error:
+            kept = _("{member} is off the roster, but the coordinator does not know yet: {reason}").format(
+                member=member, reason=error.message
+            )
+            retry = _("publish it soon: farr registrar admit --home {home}").format(home=home)
+            raise FarrError(
+                error.code, kept, remedy="; ".join(part for part in (error.remedy, retry) if part)
+            ) from error
+    if as_json:
+        output.as_json({"revoked": member, "version": held.version})
+    else:
+        output.line(
+            _("{member} is no longer a member. Roster {version} says so, and the coordinator has it.").format(
+                member=member, version=held.version
+            )
+        )
+
+
+def _invited(node: str, analyst: str) -> tuple[str, Role]:
+    from protocols.wire_pb2 import Role
+
+    if bool(node) == bool(analyst):
+        raise typer.BadParameter(_("give one of --node and --analyst"))
+    return (node, Role.ROLE_NODE) if node else (analyst, Role.ROLE_ANALYST)
+
+
+def _attribute(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise typer.BadParameter(_("write --attribute NAME=CODE, such as country=UK"))
+    return name, value
+
+
+def _plain(member: Member) -> dict[str, object]:
+    from farr.home import role_name
+
+    return {
+        "id": member.id,
+        "role": role_name(member.role),
+        "label": {"en": member.label_en, "zh": member.label_zh},
+        "attributes": dict(member.attributes),
+        "joined": _moment(member.joined_at),
+        "expires": _moment(member.expires_at),
+    }
+
+
+def _show_roster(held: Roster) -> None:
+    from farr.home import role_name
+
+    output.line(_("{federation}, roster {version}").format(federation=held.federation, version=held.version))
+    headers = (_("id"), _("role"), _("label"), _("attributes"), _("joined"), _("expires"))
+    rows = [
+        (
+            member.id,
+            role_name(member.role),
+            " ".join(label for label in (member.label_en, member.label_zh) if label),
+            ", ".join(f"{name}={value}" for name, value in member.attributes.items()),
+            _moment(member.joined_at)[:10],
+            _moment(member.expires_at)[:10],
+        )
+        for member in held.members
+    ]
+    output.table(tables.table(headers, rows))
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    from farr.problems import advice
+
+    output.line(
+        _("{count} admitted. Roster {version} holds, and the coordinator has it.").format(
+            count=len(outcome.admitted), version=outcome.version
+        )
+    )
+    for refused in outcome.refused:
+        output.line(
+            _("Refused {member} ({code}): {reason}").format(
+                member=refused.member or _("somebody"), code=refused.code, reason=advice(refused.code)
+            )
+        )
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _now() -> int:
+    return int(time.time())
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

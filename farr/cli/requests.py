@@ -1,0 +1,132 @@
+"""`farr requests`: questions under way, which go on while the machine that asked them is off."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from farr import tables
+from farr.cli import output
+from farr.cli.options import AsJson, Home, Progress
+from farr.texts import N_, _
+
+app = typer.Typer(no_args_is_help=True, help=N_("Questions under way: list, show, wait, cancel."))
+
+Identifier = Annotated[str, typer.Argument(metavar="ID", help=N_("The request's id, or the beginning of it."))]
+
+LIST = N_("List your requests, newest first.\n\n\b\n  farr requests list")
+SHOW = N_("Show how far a request is, hospital by hospital.\n\n\b\n  farr requests show 3f2a")
+WAIT = N_("Wait for the answer of a request and show it.\n\n\b\n  farr requests wait 3f2a --timeout 600")
+CANCEL = N_("Give up a request. What hospitals were charged for it stays charged.\n\n\b\n  farr requests cancel 3f2a")
+
+
+@app.command("list", help=LIST)
+def list_requests(home: Home = None, as_json: AsJson = False) -> None:
+    """List."""
+    from farr import connect
+    from farr.states import WORDS
+
+    with connect(home) as federation:
+        found = federation.requests()
+    if as_json:
+        output.as_json([state.to_plain() for state in found])
+        return
+    rows = [
+        (
+            state.id[:8],
+            when(state.created_at),
+            _(WORDS[state.state]),
+            f"{state.answered}/{state.asked}",
+            state.code,
+            one_line(state.statement),
+        )
+        for state in found
+    ]
+    output.table(tables.table((_("id"), _("asked at"), _("state"), _("answered"), _("code"), _("question")), rows))
+
+
+@app.command(help=SHOW)
+def show(identifier: Identifier, home: Home = None, as_json: AsJson = False) -> None:
+    """Show one."""
+    from farr import connect
+
+    with connect(home) as federation:
+        state = federation.request(identifier)
+    if as_json:
+        output.as_json(state.to_plain())
+    else:
+        describe(state)
+
+
+@app.command(help=WAIT)
+def wait(
+    *,
+    identifier: Identifier,
+    home: Home = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, metavar="S", help=N_("Wait at most S seconds."))] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=N_("Also write the answer as CSV for spreadsheets."))
+    ] = None,
+    progress: Progress = None,
+    as_json: AsJson = False,
+) -> None:
+    """Wait."""
+    from farr import connect
+    from farr.cli.query import show as show_answer
+    from farr.cli.waiting import Waiting
+
+    with connect(home) as federation, Waiting(wanted=progress, as_json=as_json) as waiting:
+        result = federation.wait(identifier, timeout, waiting.told)
+    show_answer(result, csv=csv, as_json=as_json)
+
+
+@app.command(help=CANCEL)
+def cancel(identifier: Identifier, home: Home = None, as_json: AsJson = False) -> None:
+    """Cancel."""
+    from farr import connect
+
+    with connect(home) as federation:
+        state = federation.cancel(identifier)
+    if as_json:
+        output.as_json(state.to_plain())
+    else:
+        describe(state)
+
+
+def describe(state: object) -> None:
+    """Print a request for people."""
+    from farr.problems import advice
+    from farr.states import WORDS, RequestState
+
+    if not isinstance(state, RequestState):
+        raise TypeError
+    output.line(state.statement)
+    output.line()
+    output.line(_("id: {id}").format(id=state.id))
+    output.line(_("state: {state}").format(state=_(WORDS[state.state])))
+    output.line(
+        _("{answered} of {asked} hospitals answered, {needed} needed").format(
+            answered=state.answered, asked=state.asked, needed=state.needed
+        )
+    )
+    if state.code:
+        output.line(_("reason: {code}: {advice}").format(code=state.code, advice=advice(state.code)))
+    if state.release:
+        output.line(_("release: {id}").format(id=state.release))
+    rows = [(site, word, state.references.get(site, "")) for site, word in state.sites.items()]
+    output.line()
+    output.table(tables.table((_("hospital"), _("state"), _("reference in its log")), rows))
+
+
+def when(seconds: int) -> str:
+    """Return a time for people, in the time zone of this machine."""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def one_line(statement: str, most: int = 60) -> str:
+    """Return a statement on one line, cut."""
+    line = " ".join(statement.split())
+    return line if len(line) <= most else line[: most - 1] + "…"

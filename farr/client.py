@@ -1,0 +1,320 @@
+"""The Python client: one connection of one analyst to one federation."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from farr import asking as askings
+from farr import federation, opening, states, submitted
+from farr import home as homes
+from farr.asking import Asking, Terms
+from farr.channel import Line
+from farr.errors import FarrError
+from farr.federation import Hospital, Known
+from farr.lab.record import analyst_home
+from farr.result import Result
+from farr.states import RequestState
+from farr.texts import _
+from protocols import request as requests
+from protocols.errors import Rejected
+from protocols.request import Request
+from protocols.wire_pb2 import RequestStatus, Role, State
+from queries.build import Builder
+from queries.build import question as build
+from queries.canonical import encode
+from queries.catalogue import Catalogue
+from queries.question import Question
+from queries.sql import read as read_sql
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+LIFE = 24 * 3600
+"""Seconds for which a request waits for hospitals unless said otherwise."""
+
+PATIENCE = 60.0
+"""Seconds for which a coordinator that went away during a wait is tried again."""
+
+Told = Callable[[RequestState], None]
+
+T = TypeVar("T")
+
+
+class Federation:
+    """A federation, as one of its analysts sees it; also a context manager that closes the connection.
+
+    Members, catalogue, releases and figures are verified or computed here; the coordinator is believed about nothing
+    but who is connected and how far a request is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read the analyst's home; connects at the first call that needs to."""
+        self._folder = folder
+        self._home = homes.read(folder)
+        if self._home.credentials.role != Role.ROLE_ANALYST:
+            raise FarrError(
+                "wrong-role",
+                _("{folder} is not an analyst's home").format(folder=folder),
+                remedy=_("questions are asked with an analyst's certificate: name that home with --home"),
+            )
+        self._line = Line(self._home.credentials)
+        self._known: Known | None = None
+
+    @classmethod
+    def open(cls, home: str | Path | None = None) -> Self:
+        """Open a home; a lab's folder stands for that of the lab's analyst."""
+        return cls(analyst_home(homes.default_home() if home is None else Path(home).expanduser()))
+
+    def close(self) -> None:
+        """Close the connection; requests under way go on."""
+        self._line.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- what may be asked, and of whom
+
+    def refresh(self) -> Known:
+        """Ask the coordinator for the newest roster, catalogue and state of the hospitals, and verify them."""
+        self._known = federation.read(self._line.describe(), self._home, self._folder)
+        return self._known
+
+    @property
+    def known(self) -> Known:
+        """Return what was last heard and verified."""
+        return self._known or self.refresh()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Return the catalogue that the registrar's roster pins."""
+        return self.known.catalogue
+
+    @property
+    def hospitals(self) -> tuple[Hospital, ...]:
+        """Return the hospitals, with what is publicly known of them."""
+        return self.known.hospitals
+
+    def budget(self) -> tuple[Hospital, ...]:
+        """Return the hospitals with what each may still release, heard just now."""
+        return self.refresh().hospitals
+
+    def connected_now(self) -> int:
+        """Return how many hospitals are connected at this moment."""
+        return sum(hospital.connected for hospital in self.refresh().hospitals)
+
+    def question(self) -> Builder:
+        """Begin a question in Python; finish it with ``build()`` and hand it to ``ask``."""
+        return build(self.catalogue, self.known.roster.nodes)
+
+    # --- asking
+
+    def sql(
+        self,
+        statement: str,
+        *,
+        epsilon: float | None = None,
+        expect: float | None = None,
+        within: str = "",
+        minimum: int | None = None,
+        rows_per_patient: int | None = None,
+        fresh: bool = False,
+        purpose: str = "",
+        timeout: float | None = None,
+    ) -> DataFrame:
+        """Ask in SQL and return a table with x, x_low and x_high for every figure x.
+
+        ``epsilon`` is the price, 0.5 unless ``within`` says how exact the answer shall be: ``"5%"`` of ``expect``, or
+        a half-width such as ``"20"``. What else there is to know of the answer (privacy, hospitals, release, cost,
+        flags) is in ``frame.attrs["farr"]``. Raises FarrError or QueryError; a refused statement costs nothing.
+        """
+        terms = Terms(epsilon=epsilon, expect=expect, within=within, minimum=minimum, purpose=purpose, fresh=fresh)
+        return self.ask(statement, terms, rows_per_patient=rows_per_patient, timeout=timeout).to_frame()
+
+    def ask(
+        self,
+        asked: str | Question,
+        terms: Terms | None = None,
+        *,
+        rows_per_patient: int | None = None,
+        timeout: float | None = None,
+        told: Told = lambda _state: None,
+    ) -> Result:
+        """Ask a statement or a built question and wait for the answer; ``told`` hears every change of its state.
+
+        When ``timeout`` seconds pass first, FarrError("timeout") is raised and the request goes on.
+        """
+        before = self.refresh()
+        status = self._submit(self._prepare(asked, terms or Terms(), rows_per_patient), LIFE)
+        result = self._open(self._follow(status.id, status, timeout, told))
+        # A hospital may not have been heard since it answered; it has no more left than before less the cost.
+        left = dict(result.remaining_units)
+        for hospital in before.hospitals:
+            if hospital.id in left and hospital.remaining_units is not None:
+                cost = result.cost_units if hospital.id in result.sites.answered else 0
+                left[hospital.id] = min(left[hospital.id], max(0, hospital.remaining_units - cost))
+        return replace(result, remaining_units=left)
+
+    def estimate(
+        self, asked: str | Question, terms: Terms | None = None, *, rows_per_patient: int | None = None
+    ) -> Asking:
+        """Price a question without asking it: no request leaves, no record is read, nothing is charged."""
+        self.refresh()
+        return self._prepare(asked, terms or Terms(), rows_per_patient)
+
+    def submit(
+        self,
+        asked: str | Question,
+        terms: Terms | None = None,
+        *,
+        rows_per_patient: int | None = None,
+        life: int = LIFE,
+    ) -> str:
+        """Ask without waiting; return the request's id. It waits up to ``life`` seconds for enough hospitals."""
+        return self._submit(self._prepare(asked, terms or Terms(), rows_per_patient), life).id.hex()
+
+    # --- requests that were made before, here or elsewhere
+
+    def requests(self) -> tuple[RequestState, ...]:
+        """Return the analyst's own requests, newest first."""
+        return tuple(map(states.read, self._line.requests()))
+
+    def request(self, identifier: str) -> RequestState:
+        """Return a request by its id or the beginning of it."""
+        return self._find(identifier)
+
+    def wait(self, identifier: str, timeout: float | None = None, told: Told = lambda _state: None) -> Result:
+        """Wait for the answer of an earlier request."""
+        request = bytes.fromhex(self._find(identifier).id)
+        return self._open(self._follow(request, None, timeout, told))
+
+    def cancel(self, identifier: str) -> RequestState:
+        """Give up a request; what hospitals have been charged for it stays charged."""
+        return states.read(self._line.cancel(bytes.fromhex(self._find(identifier).id)))
+
+    # --- answers that were given before
+
+    def releases(self) -> Iterator[Result]:
+        """Yield the released answers that can be verified and shown with today's roster and catalogue, newest first."""
+        known = self.refresh()
+        for signed in self._line.releases():
+            try:
+                yield opening.result_of(opening.open_release(signed, known), known)
+            except Rejected:
+                continue
+
+    def release(self, identifier: str) -> Result:
+        """Return a released answer by its id or the beginning of it."""
+        known = self.refresh()
+        if len(identifier) == 2 * requests.ID_BYTES:
+            signed = self._line.release(_id_of(identifier))
+            return opening.result_of(opening.open_release(signed, known), known)
+        found = [result for result in self.releases() if result.release.startswith(identifier)]
+        return _the_one(found, identifier)
+
+    # --- steps
+
+    def _prepare(self, asked: str | Question, terms: Terms, rows_per_patient: int | None) -> Asking:
+        known = self.known
+        if not known.roster.nodes:
+            raise federation.no_hospitals()
+        if isinstance(asked, Question):
+            return askings.prepare(asked, terms, known.catalogue)
+        question = read_sql(asked, known.catalogue, known.roster.nodes, rows_per_patient=rows_per_patient)
+        return askings.prepare(question, terms, known.catalogue, asked)
+
+    def _submit(self, asking: Asking, life: int) -> RequestStatus:
+        credentials, now = self._home.credentials, int(time.time())
+        request = Request(
+            federation=credentials.federation,
+            id=secrets.token_bytes(requests.ID_BYTES),
+            analyst=credentials.member,
+            plan=encode(asking.question.plan),
+            view=encode(asking.question.view),
+            rho_units=asking.rho_units,
+            sites=asking.question.sites,
+            minimum=asking.minimum,
+            purpose=asking.terms.purpose,
+            created_at=now,
+            expires_at=now + life,
+            statement=asking.statement,
+            fresh=asking.terms.fresh,
+        )
+        signed = requests.write(request, credentials.identity)
+        # Kept before it leaves: what comes back is held against it, in this process or a later one.
+        submitted.keep(self._folder, request.id, signed)
+        return self._line.submit(signed)
+
+    def _follow(self, request: bytes, status: RequestStatus | None, timeout: float | None, told: Told) -> RequestStatus:
+        """Return the final status of a request, also across restarts of the coordinator."""
+        begun = heard = time.monotonic()
+        while status is None or status.state not in states.FINAL:
+            left = None if timeout is None else max(0.0, timeout - (time.monotonic() - begun))
+            try:
+                for newer in self._line.watch(request, left):
+                    status, heard = newer, time.monotonic()
+                    told(states.read(status))
+            except FarrError as error:
+                if error.code not in states.PASSING or time.monotonic() - heard > PATIENCE:
+                    raise
+                time.sleep(0.5)
+        return status
+
+    def _open(self, status: RequestStatus) -> Result:
+        if status.state != State.STATE_ANSWERED:
+            raise states.failure(states.read(status))
+        known = self.refresh()
+        opened = opening.open_release(self._line.release(status.release), known)
+        asked = submitted.find(self._folder, status.id, known.roster)
+        if asked is None:
+            # Asked from another machine: only a release of that very request is shown, as its own signed view has it.
+            if opened.release.id != status.id:
+                raise FarrError(
+                    "asked-elsewhere",
+                    _("this request was made from another machine, and an earlier release answers it"),
+                    remedy=_("see that release: farr releases show {id}").format(id=status.release.hex()),
+                )
+        else:
+            opening.check_answers(opened, asked)
+        return opening.result_of(opened, known, asked=asked)
+
+    def _find(self, identifier: str) -> RequestState:
+        found = [state for state in self.requests() if state.id.startswith(identifier.lower())]
+        return _the_one(found, identifier)
+
+
+def _id_of(identifier: str) -> bytes:
+    try:
+        return bytes.fromhex(identifier)
+    except ValueError:
+        raise _none(identifier) from None
+
+
+def _the_one(found: Sequence[T], identifier: str) -> T:
+    if not identifier or not found:
+        raise _none(identifier)
+    if len(found) > 1:
+        raise FarrError(
+            "ambiguous",
+            _("{count} begin with {id}").format(count=len(found), id=identifier),
+            remedy=_("write more of it"),
+        )
+    return found[0]
+
+
+def _none(identifier: str) -> FarrError:
+    return FarrError(
+        "unknown-request",
+        _("there is none with the id {id}").format(id=identifier),
+        remedy=_("list them: farr requests list, farr releases list"),
+    )

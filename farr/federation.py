@@ -1,0 +1,108 @@
+"""What an analyst knows of a federation: members and catalogue on the registrar's word, the rest as last heard."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from farr import home as homes
+from farr.errors import FarrError
+from farr.home import Home
+from farr.texts import _
+from protocols import PROTOCOL_VERSION
+from protocols import roster as rosters
+from protocols.errors import Rejected
+from protocols.roster import Roster
+from protocols.wire_pb2 import Description
+from queries.catalogue import Catalogue, Label
+from queries.catalogue_file import read_catalogue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hospital:
+    """One hospital, as the roster names it and as the coordinator last heard of it."""
+
+    id: str
+    """Member id, as questions name it."""
+    label: Label
+    """For people."""
+    attributes: dict[str, str]
+    """Public facts, from the roster."""
+    connected: bool
+    """Whether it could answer now."""
+    lifetime_units: int | None
+    """Its budget for life in ledger units, as it stated; None where it has not been heard."""
+    remaining_units: int | None
+    """What is left of it; None where it has not been heard."""
+    tables: tuple[str, ...]
+    """What it offers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """The verified state of a federation."""
+
+    roster: Roster
+    """The newest one that the registrar signed and this member has seen."""
+    catalogue: Catalogue
+    """The one that the roster pins."""
+    hospitals: tuple[Hospital, ...]
+    """By id."""
+
+
+def read(description: Description, held: Home, folder: Path) -> Known:
+    """Verify what the coordinator says of the federation and keep a newer roster in the home.
+
+    Guarantee: members, their keys and the catalogue are the registrar's, whose key came with the join token, and never
+    older than those held; the coordinator can only withhold. Test:
+    tests/farr/test_client.py::test_a_roster_that_the_registrar_did_not_sign_is_refused.
+    """
+    credentials = held.credentials
+    if description.protocol != PROTOCOL_VERSION:
+        raise Rejected("protocol-version", f"{description.protocol}")
+    before = held.read_roster()
+    roster = rosters.read(
+        description.roster,
+        federation=credentials.federation,
+        registrar_key=credentials.registrar_key,
+        held=before.version,
+    )
+    if hashlib.sha256(description.catalogue).digest() != roster.catalogue_digest:
+        raise Rejected("wrong-catalogue", "the coordinator's catalogue is not the one that the roster pins")
+    if roster.version > before.version:
+        homes.write_roster(folder, description.roster, description.catalogue)
+    return Known(
+        roster=roster,
+        catalogue=read_catalogue(description.catalogue, homes.CATALOGUE),
+        hospitals=_hospitals(roster, description),
+    )
+
+
+def _hospitals(roster: Roster, description: Description) -> tuple[Hospital, ...]:
+    heard = {view.site: view for view in description.nodes}
+    hospitals = []
+    for site, attributes in roster.nodes.items():
+        member, view = roster.by_id[site], heard.get(site)
+        status = view.status if view is not None and view.HasField("status") else None
+        hospitals.append(
+            Hospital(
+                id=site,
+                label=Label(en=member.label_en or site, zh=member.label_zh or member.label_en or site),
+                attributes=dict(attributes),
+                connected=view is not None and view.connected,
+                lifetime_units=status.lifetime_units if status else None,
+                remaining_units=status.remaining_units if status else None,
+                tables=tuple(status.tables) if status else (),
+            )
+        )
+    return tuple(hospitals)
+
+
+def no_hospitals() -> FarrError:
+    """Return the error of a federation that has no hospital yet."""
+    return FarrError(
+        "no-hospitals",
+        _("no hospital has joined yet"),
+        remedy=_("the registrar admits them: farr registrar token --node ID, farr registrar admit"),
+    )

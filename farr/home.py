@@ -1,0 +1,172 @@
+"""The home folder of a member: its keys, its certificates, and the roster and catalogue that it holds.
+
+    member.json      federation, id, role, address of the coordinator, protocol; written last: without it, nobody joined
+    ca.pem           the federation's CA            certificate.pem  own certificate
+    tls.key          own TLS key                    identity.key     seed of the own signing key, hex
+    registrar.pub    the registrar's key, hex       roster.bin       the newest signed roster
+    catalogue.toml   the catalogue that the roster pins
+
+Only the owner can enter the folder or read a file in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from farr import files
+from farr.errors import FarrError
+from farr.texts import _
+from protocols import PROTOCOL_VERSION, checks, roster
+from protocols.credentials import Credentials
+from protocols.errors import Rejected
+from protocols.roster import Roster
+from protocols.signing import KEY_BYTES, IdentityKey
+from protocols.wire_pb2 import Role, Signed
+
+MEMBER = "member.json"
+CA = "ca.pem"
+CERTIFICATE = "certificate.pem"
+TLS_KEY = "tls.key"
+IDENTITY = "identity.key"
+REGISTRAR = "registrar.pub"
+ROSTER = "roster.bin"
+CATALOGUE = "catalogue.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """What a home folder holds."""
+
+    credentials: Credentials
+    """Who the member is, and its keys."""
+    roster: Signed
+    """The newest signed roster that the member has seen."""
+    catalogue: bytes
+    """The catalogue file that the roster pins."""
+
+    def read_roster(self) -> Roster:
+        """Return the roster; raise Rejected when it is not the registrar's."""
+        credentials = self.credentials
+        return roster.read(self.roster, federation=credentials.federation, registrar_key=credentials.registrar_key)
+
+
+def default_home(environment: Mapping[str, str] | None = None) -> Path:
+    """Return ``$FARR_HOME``, else ``~/.farr``."""
+    named = (os.environ if environment is None else environment).get("FARR_HOME")
+    return Path(named).expanduser() if named else Path.home() / ".farr"
+
+
+def is_joined(folder: Path) -> bool:
+    """Tell whether the folder is a member's home; False while a join is under way."""
+    return (folder / MEMBER).exists()
+
+
+def write(folder: Path, home: Home) -> None:
+    """Write a home: every file complete before ``member.json`` says that the folder is one.
+
+    Raises FarrError, and changes nothing, when the folder holds other keys.
+    """
+    credentials = home.credentials
+    files.make_folder(folder)
+    keep_key(folder / TLS_KEY, credentials.tls_key)
+    keep_key(folder / IDENTITY, seed_text(credentials.identity))
+    files.replace(folder / CA, credentials.ca_certificate)
+    files.replace(folder / CERTIFICATE, credentials.certificate)
+    files.replace(folder / REGISTRAR, credentials.registrar_key.hex().encode() + b"\n")
+    write_roster(folder, home.roster, home.catalogue)
+    described = {
+        "federation": credentials.federation,
+        "id": credentials.member,
+        "role": role_name(credentials.role),
+        "address": credentials.address,
+        "protocol": PROTOCOL_VERSION,
+    }
+    files.replace(folder / MEMBER, json.dumps(described, indent=2).encode() + b"\n")
+
+
+def write_roster(folder: Path, signed: Signed, catalogue: bytes) -> None:
+    """Keep a newer roster, which the caller verified, and the catalogue that it pins."""
+    files.replace(folder / CATALOGUE, catalogue)
+    files.replace(folder / ROSTER, signed.SerializeToString())
+
+
+def read(folder: Path) -> Home:
+    """Read a home; raise FarrError when the folder is none, is damaged, or is another version's."""
+    if not is_joined(folder):
+        raise FarrError(
+            "no-member",
+            _("{folder} is not the home of a member").format(folder=folder),
+            remedy=_("join first: farr join TOKEN, with a token from the registrar; or name the folder with --home"),
+        )
+    try:
+        return _read(folder)
+    except (KeyError, TypeError, ValueError, FileNotFoundError, Rejected) as error:
+        raise FarrError(
+            "damaged-home",
+            _("the home {folder} is damaged ({error})").format(folder=folder, error=type(error).__name__),
+            remedy=_("restore the folder from a backup, or join again with a new token in another folder"),
+        ) from error
+
+
+def _read(folder: Path) -> Home:
+    described = json.loads((folder / MEMBER).read_text())
+    if described["protocol"] != PROTOCOL_VERSION:
+        raise Rejected("protocol-version", MEMBER)
+    return Home(
+        credentials=Credentials(
+            federation=checks.name(described["federation"], "federation"),
+            member=checks.name(described["id"], "member id"),
+            role=read_role(described["role"]),
+            address=str(described["address"]),
+            ca_certificate=(folder / CA).read_bytes(),
+            certificate=(folder / CERTIFICATE).read_bytes(),
+            tls_key=files.read_private(folder / TLS_KEY),
+            identity=read_identity(folder / IDENTITY),
+            registrar_key=_hex(folder / REGISTRAR, lambda path: path.read_bytes()),
+        ),
+        roster=checks.parse(Signed, (folder / ROSTER).read_bytes()),
+        catalogue=(folder / CATALOGUE).read_bytes(),
+    )
+
+
+def read_identity(path: Path) -> IdentityKey:
+    """Read a signing key; raise ValueError when the file does not hold one."""
+    return IdentityKey.from_seed(_hex(path, files.read_private))
+
+
+def seed_text(identity: IdentityKey) -> bytes:
+    """Return what the file of a signing key holds."""
+    return identity.private.private_bytes_raw().hex().encode() + b"\n"
+
+
+def keep_key(path: Path, key: bytes) -> None:
+    """Write a key, unless the file holds it already; raise FarrError when the file holds another one."""
+    try:
+        files.create_private(path, key)
+    except FileExistsError:
+        if files.read_private(path) == key:
+            return
+        raise FarrError(
+            "other-key",
+            _("{path} holds another key").format(path=path),
+            remedy=_("a key cannot be made again, so it is never replaced: use another folder"),
+        ) from None
+
+
+def role_name(role: Role) -> str:
+    """Return the role as people write it: ``node``, ``analyst``, ``coordinator``, ``registrar``."""
+    return Role.Name(role).removeprefix("ROLE_").lower()
+
+
+def read_role(name: str) -> Role:
+    """Return the role of this name; raise ValueError when there is none."""
+    return cast("Role", Role.Value(f"ROLE_{name.upper()}"))
+
+
+def _hex(path: Path, read_bytes: Callable[[Path], bytes]) -> bytes:
+    return checks.exact_bytes(bytes.fromhex(read_bytes(path).decode().strip()), KEY_BYTES, path.name)

@@ -1,0 +1,262 @@
+"""A hospital's node as its operator sees it: what its home holds, and whether it is fit to serve."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from farr import home as homes
+from farr.errors import FarrError
+from farr.texts import _, translate
+from node import policy
+from node.audit import Audit
+from node.ledger import Ledger
+from node.mapping import SourceError, SourceMapping, read_mapping
+from node.settings import FILE as SETTINGS
+from node.settings import Source, read_source
+from node.state import read_state
+from protocols.checks import SKEW
+from protocols.errors import ProtocolError
+from protocols.wire_pb2 import Role
+
+SOON = 30
+"""Days before the end of a certificate at which a check warns."""
+
+DAY = 24 * 3600
+
+PATIENCE = 5.0
+"""Seconds for the coordinator to answer a check."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check found."""
+
+    name: str
+    """Which check, for scripts."""
+    good: bool
+    """Whether the node can serve as far as this check goes."""
+    text: str
+    """For people: what was found, and what to do where it is not good."""
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Turn what the node's own modules complain about into a FarrError in the language in use."""
+    try:
+        yield
+    except (SourceError, policy.PolicyError) as error:
+        code = "source" if isinstance(error, SourceError) else "policy"
+        where = f"{error.file}: {error.key}" if error.key else error.file
+        details = {"file": error.file, "key": error.key}
+        message = f"{where}: {translate(error.message)}"
+        raise FarrError(code, message, remedy=translate(error.remedy), details=details) from error
+
+
+def read_home(folder: Path) -> homes.Home:
+    """Read a node's home; raise FarrError when it is another member's."""
+    held = homes.read(folder)
+    if held.credentials.role != Role.ROLE_NODE:
+        raise FarrError(
+            "wrong-role",
+            _("{folder} is not the home of a hospital's node").format(folder=folder),
+            remedy=_("name the node's own folder with --home"),
+        )
+    return held
+
+
+def source_of(
+    folder: Path, *, data: Path | None, mapping: Path | None, threads: int | None, memory_limit: str | None
+) -> Source:
+    """Return where a node's data are: what is given here comes before what node.toml says."""
+    with explained():
+        written = Source(data=data) if data and not (folder / SETTINGS).exists() else read_source(folder)
+    return replace(
+        written,
+        data=data or written.data,
+        mapping=mapping or written.mapping,
+        threads=threads or written.threads,
+        memory_limit=memory_limit or written.memory_limit,
+    )
+
+
+def mapping_of(source: Source) -> SourceMapping | None:
+    """Read the mapping file that the settings name; raise FarrError where it is wrong."""
+    if source.mapping is None:
+        return None
+    with explained():
+        try:
+            text = source.mapping.read_bytes()
+        except OSError as error:
+            remedy = "correct its name in node.toml, or name it with --mapping"
+            raise SourceError("cannot be read", file=str(source.mapping), remedy=remedy) from error
+        return read_mapping(text, source.mapping.name)
+
+
+def running(folder: Path) -> int | None:
+    """Return the process id of the node's service, or None when none runs."""
+    try:
+        process = int((folder / "serve.pid").read_text())
+        os.kill(process, 0)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return None
+    except PermissionError:
+        return process
+    return process
+
+
+def certificate_days(held: homes.Home, now: float) -> int:
+    """Return how many days the node's certificate still holds."""
+    from cryptography import x509
+
+    ends = x509.load_pem_x509_certificate(held.credentials.certificate).not_valid_after_utc.timestamp()
+    return int((ends - now) // DAY)
+
+
+def findings(folder: Path, source: Source, clock: Callable[[], float] = time.time) -> Iterator[Finding]:
+    """Yield what each check finds; the data are prepared, as `farr node serve` would."""
+    held = read_home(folder)
+    yield _private(folder)
+    yield _certificate(held, clock())
+    yield _clock(held, clock())
+    yield _one("policy", lambda: _policy(folder))
+    yield _one("evidence", lambda: _evidence(folder))
+    yield _one("data", lambda: _data(folder, held, source))
+    yield _coordinator(held)
+
+
+def _one(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        with explained():
+            return Finding(name=name, good=True, text=check())
+    except FarrError as error:
+        return Finding(name=name, good=False, text=str(error))
+    except ProtocolError as error:
+        return Finding(name=name, good=False, text=translate(str(error)))
+
+
+def _private(folder: Path) -> Finding:
+    open_to_others = [
+        path.name
+        for path in (folder, *sorted(folder.iterdir()))
+        if path.suffix in {"", ".key", ".db", ".duckdb"} and stat.S_IMODE(path.stat().st_mode) & 0o077
+        if path.is_dir() or path.suffix
+    ]
+    if open_to_others:
+        text = _("other users of this machine can read {names}: chmod go= them").format(names=", ".join(open_to_others))
+        return Finding(name="rights", good=False, text=text)
+    return Finding(name="rights", good=True, text=_("only the owner can read keys, state and prepared data"))
+
+
+def _certificate(held: homes.Home, now: float) -> Finding:
+    days = certificate_days(held, now)
+    if days < 0:
+        text = _("the certificate has expired: ask the registrar for a new token and join again")
+    elif days < SOON:
+        text = _("the certificate holds {days} more days: ask the registrar for a new token").format(days=days)
+    else:
+        text = _("the certificate holds {days} more days").format(days=days)
+    return Finding(name="certificate", good=days >= 0, text=text)
+
+
+def _clock(held: homes.Home, now: float) -> Finding:
+    if held.read_roster().issued_at > now + SKEW:
+        return Finding(
+            name="clock", good=False, text=_("this machine's clock is behind: the roster is from its future")
+        )
+    return Finding(name="clock", good=True, text=_("this machine's clock is not behind the roster"))
+
+
+def _policy(folder: Path) -> str:
+    from queries.accounting import epsilon_of, rho_of_units
+
+    allowed = policy.load(folder / policy.FILE)
+    return _("answers tables: {tables}; budget for life: epsilon {epsilon:.3g}").format(
+        tables=_("all") if allowed.tables is None else ", ".join(allowed.tables),
+        epsilon=epsilon_of(rho_of_units(allowed.lifetime_units)),
+    )
+
+
+def _evidence(folder: Path) -> str:
+    from node.state import FILE, StateError
+
+    if not (folder / FILE).exists():
+        return _("nothing was answered yet")
+    with contextlib.closing(read_state(folder)) as connection:
+        row, entry = Ledger(connection=connection).verify(), Audit(connection=connection).verify()
+        if row is not None:
+            raise StateError(f"the ledger is not as it was written: row {row}; restore it from the newest backup")
+        if entry is not None:
+            raise StateError(
+                f"the audit log is not as it was written: entry {entry}; restore it from the newest backup"
+            )
+        count = sum(1 for _charge in Ledger(connection=connection).charges())
+    return _("ledger and audit log are as they were written; {count} answers").format(count=count)
+
+
+def _data(folder: Path, held: homes.Home, source: Source) -> str:
+    from node.prepare import prepare
+    from node.serve import site_key
+    from queries.catalogue_file import read_catalogue
+
+    catalogue = read_catalogue(held.catalogue, homes.CATALOGUE)
+    prepared = prepare(
+        folder,
+        source.data,
+        mapping_of(source),
+        catalogue,
+        site_key(folder),
+        memory_limit=source.memory_limit,
+    )
+    lines = []
+    for table in prepared.tables:
+        lines.append(
+            _(
+                "{table}: {read} rows read, {kept} kept; left out: {unreadable} unreadable, {no_patient} without a "
+                "patient, {no_date} without a date, {over_cap} above the cap"
+            ).format(
+                table=table.name,
+                read=table.read,
+                kept=table.kept,
+                unreadable=table.unreadable,
+                no_patient=table.no_patient,
+                no_date=table.no_date,
+                over_cap=table.over_cap,
+            )
+        )
+        lines += [
+            _("  {column}: {missing} missing, {unusable} not in the catalogue, {clipped} clipped").format(
+                column=column.name, missing=column.missing, unusable=column.unusable, clipped=column.clipped
+            )
+            for column in table.columns
+            if column.unusable or column.clipped
+        ]
+    if not lines:
+        return _("no table of the catalogue has a file in {folder}").format(folder=source.data)
+    return "\n".join(lines)
+
+
+def _coordinator(held: homes.Home) -> Finding:
+    import grpc
+
+    from farr.dialing import Caller, diagnose
+
+    credentials = held.credentials
+    caller = Caller(
+        address=credentials.address,
+        ca_certificate=credentials.ca_certificate,
+        certificate=credentials.certificate,
+        key=credentials.tls_key,
+    )
+    with caller.channel() as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=PATIENCE)
+        except grpc.FutureTimeoutError:
+            return Finding(name="coordinator", good=False, text=str(diagnose(caller)))
+    text = _("the coordinator at {address} answers").format(address=credentials.address)
+    return Finding(name="coordinator", good=True, text=text)

@@ -1,0 +1,129 @@
+"""The registrar's visit to the coordinator: fetch what waits, decide, publish. Nothing that it fetches is believed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+
+from farr import keys
+from farr.dialing import QUICK, Caller, explain, is_absent
+from farr.errors import FarrError
+from farr.registrar.admission import Refused, decide, note_published, publication
+from farr.registrar.founding import Registrar
+from farr.texts import _
+from protocols.wire_pb2 import Applications, Nothing
+from protocols.wire_pb2_grpc import MembershipStub
+
+PATIENCE = 20.0
+"""Seconds for which a coordinator that does not answer is tried again, when admissions are waited for."""
+
+_PAUSE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a visit brought."""
+
+    version: int
+    """Of the roster that holds now."""
+    admitted: tuple[str, ...]
+    """Members whose admission the coordinator got."""
+    refused: tuple[Refused, ...]
+    """Applications that were turned down."""
+
+
+def admit(
+    registrar: Registrar,
+    *,
+    wait: int = 0,
+    timeout: float = 600.0,
+    address: str = "",
+    say: Callable[[str], None] = lambda _text: None,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Outcome:
+    """Admit who applied, and publish the newest roster; with ``wait``, go on until so many were admitted.
+
+    It stops waiting when no token is left that could admit anyone. Raises FarrError when the coordinator cannot be
+    reached, or when ``timeout`` seconds pass first.
+
+    Guarantee: what was decided is durable before the coordinator hears of it, and a visit that was cut off is made good
+    by the next one. Test:
+    tests/farr/test_registrar.py::test_a_crash_between_saving_and_publishing_is_healed_by_the_next_visit.
+    """
+    caller = caller_of(registrar, address)
+    begun = heard = clock()
+    admitted: dict[str, None] = {}
+    refused: dict[bytes, Refused] = {}
+    first = True
+    with caller.channel() as channel:
+        stub = MembershipStub(channel)
+        while True:
+            try:
+                new, turned_down = _visit(registrar, stub, now=int(clock()), always=first)
+            except grpc.RpcError as error:
+                if not wait or not is_absent(error) or clock() - heard > PATIENCE:
+                    raise explain(error, caller) from None
+            else:
+                heard, first = clock(), False
+                admitted.update(dict.fromkeys(new))
+                refused.update({each.token: each for each in turned_down})
+                for member in new:
+                    say(_("Admitted {member}.").format(member=member))
+                left = registrar.registry.outstanding(int(clock()))
+                if len(admitted) >= wait or not left:
+                    break
+            if clock() - begun >= timeout:
+                raise _not_all(registrar, len(admitted), wait, now=int(clock()))
+            sleep(_PAUSE)
+    return Outcome(version=registrar.roster()[1].version, admitted=tuple(admitted), refused=tuple(refused.values()))
+
+
+def publish(registrar: Registrar, *, address: str = "") -> None:
+    """Let the coordinator have the newest roster; raise FarrError when it cannot be reached."""
+    caller = caller_of(registrar, address)
+    with caller.channel() as channel:
+        sent = publication(registrar)
+        try:
+            MembershipStub(channel).Publish(sent, timeout=QUICK)
+        except grpc.RpcError as error:
+            raise explain(error, caller) from None
+    note_published(registrar, sent)
+
+
+def caller_of(registrar: Registrar, address: str = "") -> Caller:
+    """Return the registrar as it dials the coordinator, at another address than the members' if one is given."""
+    return Caller(
+        address=address or registrar.federation.address,
+        ca_certificate=keys.certificate_pem(registrar.federation.ca),
+        certificate=keys.certificate_pem(registrar.federation.certificate),
+        key=keys.to_pem(registrar.tls_key),
+    )
+
+
+def _visit(
+    registrar: Registrar, stub: MembershipStub, *, now: int, always: bool
+) -> tuple[tuple[str, ...], tuple[Refused, ...]]:
+    waiting: Applications = stub.Waiting(Nothing(), timeout=QUICK)
+    decision = decide(registrar, waiting.waiting, now=now)
+    members = {grant.token: grant.member for grant in registrar.registry.unpublished()}
+    sent = publication(registrar, decision.refused)
+    # The first time always: the coordinator may have lost the newest roster, or an earlier visit was cut off.
+    if always or sent.admitted:
+        stub.Publish(sent, timeout=QUICK)
+        note_published(registrar, sent)
+    return tuple(sorted(members.values())), decision.refused
+
+
+def _not_all(registrar: Registrar, admitted: int, wait: int, *, now: int) -> FarrError:
+    missing = ", ".join(grant.member for grant in registrar.registry.outstanding(now)[:20])
+    return FarrError(
+        "not-all",
+        _("{admitted} of {wait} members were admitted in time").format(admitted=admitted, wait=wait),
+        remedy=_("these have not applied yet: {members}; run the command again, nothing is lost").format(
+            members=missing
+        ),
+    )

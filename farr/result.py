@@ -1,0 +1,205 @@
+"""An answer with all that is needed to judge it: intervals, privacy, hospitals, the release that it comes from."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from farr.texts import translate
+from queries.accounting import DELTA, epsilon_of, rho_of_units
+from queries.answer import FLAGS, Answer, AnswerColumn, Estimate
+from queries.measurement import Measurement
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+UNIT = "all rows of one patient at one hospital, added or removed"
+"""The privacy unit."""
+
+MECHANISM = "discrete Gaussian"
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Privacy:
+    """What an answer cost the patients behind it, and the noise that this bought."""
+
+    measurement: Measurement
+    """The noise, re-derived at the client."""
+    rows: int
+    """m: most rows of one patient that entered."""
+    groups: int
+    """Most cells that one patient's rows lay in."""
+    tolerated: int
+    """c: hospitals that may collude with the coordinator without weakening the guarantee."""
+    sites_per_patient: int
+    """Most hospitals that one patient was assumed to visit."""
+    masks: str
+    """How the uploads were hidden from the coordinator; ``none`` for now."""
+    noise_sd: Mapping[str, float | None]
+    """By column, the standard deviation of the noise in each figure; None where it varies from row to row."""
+
+    @property
+    def rho(self) -> float:
+        """Return the loss as a rho of zero-concentrated differential privacy."""
+        return float(self.measurement.rho)
+
+    @property
+    def epsilon(self) -> float:
+        """Return the loss as an epsilon, at the usual delta."""
+        return epsilon_of(self.measurement.rho)
+
+    def to_plain(self) -> dict[str, object]:
+        """Return it as JSON can hold it."""
+        return {
+            "rho": self.rho,
+            "epsilon": self.epsilon,
+            "delta": float(DELTA),
+            "unit": UNIT,
+            "mechanism": MECHANISM,
+            "m": self.rows,
+            "groups": self.groups,
+            "c": self.tolerated,
+            "h": self.measurement.honest,
+            "sites_per_patient": self.sites_per_patient,
+            "masks": self.masks,
+            "noise_sd": dict(self.noise_sd),
+            "interval": {"confidence": CONFIDENCE, "covers": "noise only"},
+            "worst_cases": [block.sensitivity.worst_case for block in self.measurement.blocks],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sites:
+    """Who took part."""
+
+    asked: tuple[str, ...]
+    """Hospitals asked."""
+    answered: tuple[str, ...]
+    """Hospitals in the sum."""
+    needed: int
+    """Fewest that had to answer."""
+    withheld: tuple[str, ...]
+    """Those in the sum with zeros, because their policy keeps their own row back."""
+    without_table: tuple[str, ...]
+    """Those in the sum with zeros, because they have no such table."""
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Return those asked that are not in the sum."""
+        return tuple(site for site in self.asked if site not in self.answered)
+
+    def to_plain(self) -> dict[str, object]:
+        """Return it as JSON can hold it."""
+        return {
+            "asked": len(self.asked),
+            "answered": len(self.answered),
+            "needed": self.needed,
+            "names": list(self.answered),
+            "silent": list(self.silent),
+            "withheld": list(self.withheld),
+            "without_table": list(self.without_table),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One answered question."""
+
+    answer: Answer
+    """The table, computed here from the released sum."""
+    statement: str
+    """As it was typed; empty for a question that was built in Python."""
+    privacy: Privacy
+    """What it cost."""
+    sites: Sites
+    """Who took part."""
+    release: str
+    """Id of the release, hex; also the request's that it first answered."""
+    digest: str
+    """Of the signed release, hex."""
+    released_at: int
+    """Seconds since 1970, UTC."""
+    seconds: float
+    """From the announcement to the sum."""
+    reused: bool
+    """Whether an earlier release served, at no cost."""
+    remaining_units: Mapping[str, int]
+    """By hospital asked, what is left of its budget for life, as last heard; empty where none was."""
+
+    @property
+    def cost_units(self) -> int:
+        """Return what each hospital that answered was charged for this question, in ledger units."""
+        return 0 if self.reused else self.privacy.measurement.cost
+
+    def to_plain(self) -> dict[str, object]:
+        """Return what ``--json`` prints."""
+        plain: dict[str, Any] = self.answer.to_plain()
+        for flag in plain["flags"]:
+            flag["text"] = translate(flag["text"])
+        return plain | {
+            "statement": self.statement,
+            "privacy": self.privacy.to_plain(),
+            "sites": self.sites.to_plain(),
+            "release": {
+                "id": self.release,
+                "digest": self.digest,
+                "released_at": self.released_at,
+                "seconds": self.seconds,
+                "reused": self.reused,
+            },
+            "cost": plain_units(self.cost_units),
+            "remaining": {site: plain_units(left) for site, left in sorted(self.remaining_units.items())},
+        }
+
+    def to_frame(self) -> DataFrame:
+        """Return a table with x, x_low and x_high for every figure; all else is in ``frame.attrs["farr"]``."""
+        import pandas as pd
+
+        plain = self.to_plain()
+        rows: Any = plain.pop("rows")
+        frame = pd.DataFrame(rows, columns=names_of(self.answer.columns))
+        frame.attrs["farr"] = plain
+        return frame
+
+    def to_csv(self) -> bytes:
+        """Return the table as CSV in UTF-8 with a byte order mark, by which spreadsheets know the encoding."""
+        names = names_of(self.answer.columns)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names)
+        writer.writeheader()
+        rows: Any = self.answer.to_plain()["rows"]
+        writer.writerows(rows)
+        return b"\xef\xbb\xbf" + text.getvalue().encode()
+
+    def figures(self, column: str) -> tuple[Estimate, ...]:
+        """Return the figures of a column, row by row; raise KeyError where there is no such column of figures."""
+        for position, described in enumerate(self.answer.columns):
+            if described.name == column:
+                cells = (row.cells[position] for row in self.answer.rows)
+                return tuple(cell for cell in cells if isinstance(cell, Estimate))
+        raise KeyError(column)
+
+
+def names_of(columns: tuple[AnswerColumn, ...]) -> list[str]:
+    """Return the column names of the answer as a flat table."""
+    names = []
+    for column in columns:
+        names.append(column.name)
+        names += [f"{column.name}_low", f"{column.name}_high"] if column.kind == "estimate" else []
+    return names
+
+
+def plain_units(amount: int) -> dict[str, object]:
+    """Return ledger units as JSON for people and scripts: exact units, rho, and an epsilon."""
+    rho = rho_of_units(amount)
+    return {"units": amount, "rho": float(rho), "epsilon": epsilon_of(rho)}
+
+
+def flag_texts(answer: Answer) -> dict[str, str]:
+    """Return the flags of an answer with their meaning, in the language in use."""
+    return {code: translate(FLAGS[code]) for code in answer.flags}

@@ -1,0 +1,178 @@
+"""Where a request is on its way, as the coordinator reports it, in words for people and for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from farr.errors import FarrError
+from farr.problems import advice
+from farr.texts import N_, _
+from protocols.codes import ADVICE
+from protocols.wire_pb2 import RequestStatus, State
+
+FINAL = (State.STATE_ANSWERED, State.STATE_FAILED, State.STATE_CANCELLED, State.STATE_EXPIRED)
+"""A request in one of these states changes no more."""
+
+PASSING = ("unreachable", "connection", "not-accepted", "unavailable")
+"""Codes of failures that may pass, such as a coordinator that is being restarted."""
+
+WORDS = {
+    "waiting": N_("waiting for hospitals"),
+    "running": N_("running"),
+    "answered": N_("answered"),
+    "failed": N_("failed"),
+    "cancelled": N_("cancelled"),
+    "expired": N_("expired"),
+}
+"""States for people."""
+
+_NO_REFUSALS = ("connected", "offline", "asked", "answered")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestState:
+    """A request at one moment."""
+
+    id: str
+    """Hex."""
+    state: str
+    """``waiting``, ``running``, ``answered``, ``failed``, ``cancelled`` or ``expired``."""
+    statement: str
+    """As it was typed."""
+    purpose: str
+    """Why it was asked."""
+    rho_units: int
+    """Its price, in ledger units."""
+    created_at: int
+    """Seconds since 1970, UTC."""
+    expires_at: int
+    """Seconds since 1970, UTC."""
+    asked: int
+    """Hospitals asked."""
+    connected: int
+    """Of these, how many are there."""
+    answered: int
+    """Of these, how many have answered."""
+    needed: int
+    """How many must."""
+    sites: dict[str, str]
+    """By hospital: ``connected``, ``offline``, ``asked``, ``answered``, or the code with which it refused."""
+    references: dict[str, str]
+    """By hospital that refused: what its operator finds the reason under."""
+    code: str
+    """Why it failed; empty where it did not."""
+    release: str
+    """Id of the release that answers it, hex; empty where there is none."""
+    reused: bool
+    """Whether that release had answered the same question before, so this one cost nothing."""
+
+    @property
+    def refusals(self) -> dict[str, tuple[str, ...]]:
+        """Return the hospitals that refused, by code."""
+        codes = sorted({state for state in self.sites.values() if state not in _NO_REFUSALS})
+        return {code: tuple(site for site, state in self.sites.items() if state == code) for code in codes}
+
+    @property
+    def waited_for(self) -> tuple[str, ...]:
+        """Return the hospitals that are to answer and have not, or that the request waits for."""
+        wanted = ("asked",) if self.state == "running" else ("offline",)
+        return tuple(site for site, state in self.sites.items() if state in wanted)
+
+    def to_plain(self) -> dict[str, object]:
+        """Return it as JSON can hold it."""
+        return {
+            "id": self.id,
+            "state": self.state,
+            "statement": self.statement,
+            "purpose": self.purpose,
+            "rho_units": self.rho_units,
+            "created_at": self.created_at,
+            "expires_at": self.expires_at,
+            "asked": self.asked,
+            "connected": self.connected,
+            "answered": self.answered,
+            "needed": self.needed,
+            "sites": self.sites,
+            "references": self.references,
+            "code": self.code,
+            "release": self.release,
+            "reused": self.reused,
+        }
+
+
+def read(status: RequestStatus) -> RequestState:
+    """Return what a status message says."""
+    return RequestState(
+        id=status.id.hex(),
+        state=State.Name(status.state).removeprefix("STATE_").lower(),
+        statement=status.statement,
+        purpose=status.purpose,
+        rho_units=status.rho_units,
+        created_at=status.created_at,
+        expires_at=status.expires_at,
+        asked=status.asked,
+        connected=status.connected,
+        answered=status.answered,
+        needed=status.needed,
+        sites={site.site: site.state for site in status.sites},
+        references={site.site: site.reference for site in status.sites if site.reference},
+        code=status.code,
+        release=status.release.hex(),
+        reused=status.reused,
+    )
+
+
+def failure(state: RequestState) -> FarrError:
+    """Return the error of a request that ended without an answer: how many answered, who refused and why.
+
+    Where refusals for one reason made the minimum impossible, that reason is the error's code.
+    """
+    code = state.code or state.state
+    hopeless = state.state == "failed" and state.asked - sum(map(len, state.refusals.values())) < state.needed
+    if hopeless and len(state.refusals) == 1:
+        code = next(iter(state.refusals))
+    if state.state in {"failed", "expired"}:
+        lines = [
+            _("{answered} of {asked} hospitals answered, {needed} needed").format(
+                answered=state.answered, asked=state.asked, needed=state.needed
+            )
+        ]
+    else:
+        lines = [advice(code) if code in ADVICE else _(WORDS[state.state])]
+    for refusal, sites in state.refusals.items():
+        lines.append(
+            _("{count} refused ({code}): {advice}: {sites}").format(
+                count=len(sites), code=refusal, advice=advice(refusal), sites=shortened(sites)
+            )
+        )
+    offline = tuple(site for site, word in state.sites.items() if word == "offline")
+    silent = tuple(site for site, word in state.sites.items() if word == "asked")
+    if offline:
+        lines.append(_("not connected: {sites}").format(sites=shortened(offline)))
+    if silent and hopeless:
+        lines.append(_("not waited for, since the minimum was out of reach: {sites}").format(sites=shortened(silent)))
+    elif silent:
+        lines.append(_("did not answer in time: {sites}").format(sites=shortened(silent)))
+    return FarrError(
+        code,
+        "\n".join(lines),
+        remedy=_remedy(code),
+        details={"request": state.to_plain(), "refusals": {name: list(who) for name, who in state.refusals.items()}},
+    )
+
+
+def shortened(names: Sequence[str], most: int = 8) -> str:
+    """Return names in a line, the rest as a number."""
+    more = _(" and {count:,} more").format(count=len(names) - most) if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _remedy(code: str) -> str:
+    if code == "cost-limit":
+        return _("ask at a lower price (--epsilon), or have the hospitals' policies allow more for one question")
+    if code == "budget":
+        return _("see `farr budget`; an answer that was released before is free: `farr releases list`")
+    if code == "too-few":
+        return _("ask again later, or with a lower --minimum")
+    return ""

@@ -1,0 +1,384 @@
+"""The client: what it asks, what it verifies before it believes, and the forms of an answer."""
+
+import csv
+import io
+import json
+import time
+from dataclasses import replace
+
+import pytest
+
+from farr import connect, federation, opening
+from farr.asking import Terms, half_widths
+from farr.errors import FarrError
+from farr.states import failure
+from farr.states import read as read_state
+from protocols import release as releases
+from protocols import request as requests
+from protocols import roster as rosters
+from protocols.errors import Rejected
+from protocols.wire_pb2 import RequestStatus, SiteProgress, State
+from queries.build import count
+from queries.errors import StatementError
+from tests.farr import harbour
+
+BY_SEX = "SELECT sex AS 性别, COUNT(*) AS 人数 FROM stay GROUP BY sex"
+SHARE = "SELECT 100.0 * COUNT(*) FILTER (WHERE sex = 'F') / COUNT(*) AS share FROM stay"
+
+
+@pytest.fixture
+def quay():
+    """A coordinator."""
+    return harbour.Quay()
+
+
+@pytest.fixture
+def asked(tmp_path, quay):
+    """A client connected to it."""
+    return harbour.federation(tmp_path / "home", quay)
+
+
+@pytest.fixture
+def signed(asked, quay):
+    """A request that the client signed, and what it said."""
+    kept = []
+
+    def keep(message):
+        kept.append(message)
+        return harbour.answer(message)
+
+    quay.serve = keep
+    asked.ask(BY_SEX)
+    return kept[0]
+
+
+# --- members and catalogue
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (harbour.description(signer="coordinator"), "bad-signature"),
+        (harbour.description(harbour.roster(version=2)), "stale-roster"),
+        (harbour.description(replace(harbour.roster(), federation="other")), "bad-signature"),
+        (harbour.description(catalogue=harbour.CATALOGUE + b"\n"), "wrong-catalogue"),
+        (harbour.description(protocol=99), "protocol-version"),
+    ],
+)
+def test_a_roster_that_the_registrar_did_not_sign_is_refused(tmp_path, said, code):
+    """Neither a forged, older or foreign roster nor another catalogue or protocol is taken from a coordinator."""
+    held = harbour.home(tmp_path / "home")
+    with pytest.raises(Rejected) as refusal:
+        federation.read(said, held, tmp_path / "home")
+    assert refusal.value.code == code
+
+
+def test_a_newer_roster_is_kept_in_the_home(tmp_path):
+    """What the registrar signed later replaces the held roster, so an older one is refused from then on."""
+    folder = tmp_path / "home"
+    held = harbour.home(folder)
+    federation.read(harbour.description(harbour.roster(version=7)), held, folder)
+    kept = (folder / "roster.bin").read_bytes()
+    newest = rosters.read(
+        type(held.roster).FromString(kept), federation="harbour", registrar_key=harbour.key("registrar").public
+    )
+    assert newest.version == 7
+
+
+# --- the answer and its forms
+
+
+def test_sql_gives_a_frame_with_intervals_and_metadata(asked):
+    """A statement gives a DataFrame with x, x_low, x_high; everything else is JSON in its attributes."""
+    frame = asked.sql(BY_SEX, epsilon=1.0)
+    assert list(frame.columns) == ["性别", "人数", "人数_low", "人数_high"]
+    assert list(frame["人数"]) == [100.0, 100.0]
+    assert (frame["人数_low"] < 100).all() and (frame["人数_high"] > 100).all()
+    facts = json.loads(json.dumps(frame.attrs["farr"], allow_nan=False))
+    assert facts["privacy"]["masks"] == "none"
+    assert (facts["privacy"]["m"], facts["privacy"]["h"], facts["privacy"]["c"]) == (2, 1, 3)
+    assert facts["sites"]["names"] == list(harbour.SITES)
+    assert facts["privacy"]["epsilon"] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_plain_form_is_the_contract_of_json(asked):
+    """One object: columns, rows, flags, privacy, sites, release, cost, remaining; Chinese names as they were typed."""
+    plain = asked.ask(BY_SEX).to_plain()
+    contract = {"columns", "rows", "flags", "privacy", "sites", "release", "cost", "remaining"}
+    assert contract <= plain.keys()
+    assert plain["rows"][0].keys() == {"性别", "人数", "人数_low", "人数_high"}
+    assert {"id", "digest"} <= plain["release"].keys()
+    assert {"rho", "epsilon", "delta", "unit", "mechanism", "m", "c", "h", "noise_sd"} <= plain["privacy"].keys()
+    assert plain["remaining"].keys() == set(harbour.SITES)
+
+
+def test_the_noise_that_is_stated_is_that_of_all_who_answered(asked):
+    """Each of five hospitals adds the whole noise, so its deviation is sqrt(5) times what the price alone buys."""
+    result = asked.ask(BY_SEX)
+    one = float(result.privacy.measurement.blocks[0].variance(1)) ** 0.5
+    assert result.privacy.noise_sd["人数"] == pytest.approx(5**0.5 * one)
+    low, high = result.figures("人数")[0].low, result.figures("人数")[0].high
+    assert high - low == pytest.approx(2 * 1.959964 * 5**0.5 * one)
+
+
+def test_csv_opens_in_a_spreadsheet(asked):
+    """The CSV begins with a byte order mark and holds the Chinese names and every figure with its interval."""
+    data = asked.ask(BY_SEX).to_csv()
+    assert data.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))))
+    assert [row["性别"] for row in rows] == ["F", "M"]
+    assert float(rows[0]["人数_low"]) < float(rows[0]["人数"]) < float(rows[0]["人数_high"])
+
+
+def test_a_question_from_python_is_the_same_as_from_sql(asked, quay):
+    """The builder is bound to the federation's catalogue and hospitals; the same question has the same bytes."""
+    built = asked.question().table("stay").by("sex").measure(n=count()).build()
+    asked.ask(built)
+    asked.ask("SELECT sex, COUNT(*) AS n FROM stay GROUP BY sex")
+    assert quay.submitted[0].plan == quay.submitted[1].plan
+
+
+def test_the_same_question_again_costs_nothing(asked):
+    """A released answer serves again, shown under the names of the new question, and its cost is 0."""
+    first = asked.ask(BY_SEX)
+    again = asked.ask("SELECT sex, COUNT(*) AS n FROM stay GROUP BY sex ORDER BY n LIMIT 1")
+    assert (first.reused, again.reused) == (False, True)
+    assert again.release == first.release
+    assert (again.to_plain()["cost"]["units"], first.cost_units > 0) == (0, True)
+    assert [column.name for column in again.answer.columns] == ["sex", "n"]
+
+
+def test_what_is_left_includes_this_question_although_nobody_was_heard_since(asked):
+    """A status from before the answer is lowered by the cost."""
+    result = asked.ask(BY_SEX)
+    assert set(result.remaining_units.values()) == {harbour.LIFETIME - result.cost_units}
+
+
+# --- nothing of an answer is believed that can be checked
+
+
+def test_an_answer_to_another_question_is_refused(asked, quay):
+    """A coordinator that serves another plan, price, cohort or an old answer where a fresh one was wanted is caught."""
+    other = []
+    quay.serve = lambda message: other[-1] if other else harbour.answer(message)
+    asked.ask("SELECT COUNT(*) AS n FROM stay")
+    other.append(next(iter(quay.released.values())))
+    for statement, terms in (
+        (BY_SEX, Terms()),
+        ("SELECT COUNT(*) AS n FROM stay", Terms(epsilon=0.9)),
+        ("SELECT COUNT(*) AS n FROM stay WHERE site.region = 'N'", Terms()),
+        ("SELECT COUNT(*) AS n FROM stay", Terms(fresh=True)),
+    ):
+        with pytest.raises(Rejected):
+            asked.ask(statement, terms)
+
+
+def test_an_answer_of_too_few_hospitals_is_refused(asked, quay):
+    """An earlier release with fewer hospitals than this request needs does not serve it."""
+    quay.serve = lambda message: harbour.answer(message, silent=("aden",))
+    asked.ask(BY_SEX)
+    with pytest.raises(Rejected) as refusal:
+        asked.ask(BY_SEX, Terms(minimum=5))
+    assert refusal.value.code == "too-few"
+
+
+def test_a_release_that_was_tampered_with_is_refused(tmp_path, signed):
+    """Another signer, a changed sum, hospitals that were not announced, a false honest minimum: all are refused."""
+    known = harbour.known(held=harbour.home(tmp_path / "other"), folder=tmp_path / "other")
+    good = harbour.answer(signed)
+    opening.open_release(good, known)
+
+    release = releases.read(
+        good, federation="harbour", coordinator_key=harbour.key("coordinator").public
+    )
+    roster, coordinator = harbour.roster(), harbour.key("coordinator")
+    bad = {
+        "forged": releases.write(release, roster, harbour.key("aden")),
+        "tampered": harbour.changed(good, body=good.body[:-1] + bytes([good.body[-1] ^ 1])),
+        "stranger": releases.write(
+            replace(release, contributors=(*release.contributors, "zanzibar")), roster, coordinator
+        ),
+        "few": releases.write(replace(release, contributors=release.contributors[:2]), roster, coordinator),
+        "short": releases.write(replace(release, vector=release.vector[:-1]), roster, coordinator),
+        "other": releases.write(replace(release, id=bytes(16)), roster, coordinator),
+        "masks": releases.write(replace(release, masks="pairwise"), roster, coordinator),
+        "honest": harbour.answer(signed, honest=2),
+        "newer": harbour.answer(signed, under=harbour.roster(version=9)),
+    }
+    for name, message in bad.items():
+        with pytest.raises(Rejected):
+            opening.open_release(message, known)
+            pytest.fail(name)
+
+
+def test_an_old_release_is_shown_while_its_signers_are_members(tmp_path, signed):
+    """A release of an earlier roster opens under a newer one, but not once a hospital in it has been revoked."""
+    old = harbour.answer(signed)
+    held = harbour.home(tmp_path / "newer")
+    opening.open_release(old, harbour.known(harbour.roster(version=8), held, tmp_path / "newer"))
+    held = harbour.home(tmp_path / "fewer")
+    fewer = harbour.known(harbour.roster(version=8, sites=harbour.SITES[1:]), held, tmp_path / "fewer")
+    with pytest.raises(Rejected):
+        opening.open_release(old, fewer)
+
+
+# --- price
+
+
+def test_a_dry_run_sends_nothing(asked, quay):
+    """An estimate prices the question and foresees its error; no request leaves."""
+    asking = asked.estimate(BY_SEX, Terms(epsilon=1.0))
+    widths = half_widths(asking.question, asking.measurement, asked.catalogue, None)
+    assert quay.submitted == []
+    assert (asking.minimum, asking.epsilon) == (4, pytest.approx(1.0, abs=1e-3))
+    result = asked.ask(BY_SEX, Terms(epsilon=1.0))
+    assert widths["人数"] == pytest.approx(1.959964 * result.privacy.noise_sd["人数"])
+
+
+@pytest.mark.parametrize(("within", "expect", "target"), [("5%", 2000, 100), ("5 ％", 2000, 100), ("40", None, 40)])
+def test_within_finds_the_least_cost(asked, within, expect, target):
+    """The half-width is within what was asked for, and a slightly cheaper question's is not."""
+    asking = asked.estimate(BY_SEX, Terms(within=within, expect=expect))
+    (half,) = half_widths(asking.question, asking.measurement, asked.catalogue, None).values()
+    assert half <= target
+    assert half >= 0.99 * target
+
+
+@pytest.mark.parametrize(
+    ("terms", "word"),
+    [
+        (Terms(within="5%"), "--expect"),
+        (Terms(within="five"), "5%"),
+        (Terms(within="0"), "5%"),
+        (Terms(within="1", expect=100), "wider"),
+        (Terms(within="5%", expect=100, epsilon=1.0), "one of the two"),
+        (Terms(minimum=6), "1 to 5"),
+        (Terms(minimum=0), "1 to 5"),
+    ],
+)
+def test_terms_that_cannot_be_met_say_what_is_missing(asked, quay, terms, word):
+    """The error names what to give instead, and nothing was asked."""
+    with pytest.raises(FarrError, match=word):
+        asked.ask(BY_SEX, terms)
+    assert quay.submitted == []
+
+
+def test_the_error_of_a_ratio_cannot_be_foreseen_without_the_rows(asked):
+    """A share has no fixed error: --within asks for the expected rows, and with them finds a price."""
+    with pytest.raises(FarrError, match="--expect"):
+        asked.estimate(SHARE, Terms(within="2"))
+    assert asked.estimate(SHARE, Terms(within="2", expect=5000)).rho_units > 0
+
+
+def test_a_refused_statement_never_leaves(asked, quay):
+    """A statement outside the subset is refused here, with the place in the text."""
+    with pytest.raises(StatementError) as refusal:
+        asked.ask("SELECT patient_id FROM stay")
+    assert refusal.value.text[refusal.value.start : refusal.value.end] == "patient_id"
+    assert quay.submitted == []
+
+
+# --- requests that live longer than a process
+
+
+def test_an_answer_is_fetched_later_and_held_against_what_was_asked(asked, quay, tmp_path):
+    """The signed request is kept in the home; another process waits for it, and is not fooled either."""
+    identifier = asked.submit(BY_SEX)
+    later = type(asked)(tmp_path / "home")
+    later._line.close()
+    later._line = quay
+    assert later.wait(identifier[:6]).statement == BY_SEX
+    asked.submit("SELECT COUNT(*) AS n FROM stay")
+    quay.released[bytes.fromhex(identifier)] = list(quay.released.values())[-1]
+    with pytest.raises(Rejected):
+        later.wait(identifier)
+
+
+def test_a_request_from_another_machine_is_shown_as_its_own_signature_says(asked, quay, tmp_path):
+    """Without the kept request, its own release is shown, but not an earlier one that the coordinator points to."""
+    identifier = asked.submit(BY_SEX)
+    again = asked.submit(BY_SEX)
+    for kept in (tmp_path / "home" / "requests").iterdir():
+        kept.unlink()
+    assert asked.wait(identifier).statement == BY_SEX
+    with pytest.raises(FarrError, match="releases show"):
+        asked.wait(again)
+
+
+def test_a_wait_survives_a_coordinator_that_restarts(asked, quay, monkeypatch):
+    """A broken watch is taken up again; other errors are not."""
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    answers = [FarrError("unreachable", "gone"), FarrError("connection", "gone"), None]
+    watch = quay.watch
+
+    def breaking(request, timeout):
+        error = answers.pop(0)
+        if error:
+            raise error
+        yield from watch(request, timeout)
+
+    quay.watch = breaking
+    assert asked.ask(BY_SEX).sites.silent == ()
+    quay.watch = lambda request, timeout: (_ for _ in ()).throw(FarrError("unknown-member", "revoked"))
+    with pytest.raises(FarrError, match="revoked"):
+        asked.ask("SELECT COUNT(*) AS n FROM stay")
+
+
+def test_ids_may_be_shortened_but_not_ambiguous(asked):
+    """The beginning of an id will do where only one has it."""
+    identifier = asked.submit(BY_SEX)
+    assert asked.request(identifier[:8]).id == identifier
+    with pytest.raises(FarrError, match="none"):
+        asked.request("zz")
+    asked.submit("SELECT COUNT(*) AS n FROM stay")
+    with pytest.raises(FarrError, match="none"):
+        asked.request("")
+
+
+def test_a_cancelled_request_says_so(asked, quay):
+    """Cancelling gives the state, and waiting for it then is an error with the code."""
+    identifier = asked.submit(BY_SEX)
+    assert asked.cancel(identifier).state == "cancelled"
+    quay.statuses[bytes.fromhex(identifier)].code = "cancelled"
+    with pytest.raises(FarrError) as error:
+        asked.wait(identifier)
+    assert error.value.code == "cancelled"
+
+
+def test_a_failure_says_how_many_answered_and_why_others_refused():
+    """Counts, each refusal with its code and hospitals, and who was not there; one shared reason becomes the code."""
+    status = RequestStatus(
+        id=bytes(16), state=State.STATE_FAILED, asked=4, answered=1, needed=3, code="too-few",
+        sites=[
+            SiteProgress(site="aden", state="answered"),
+            SiteProgress(site="brest", state="budget", reference="77"),
+            SiteProgress(site="cadiz", state="budget"),
+            SiteProgress(site="dakar", state="offline"),
+        ],
+    )  # fmt: skip
+    error = failure(read_state(status))
+    assert error.code == "budget"
+    assert error.message.splitlines()[0] == "1 of 4 hospitals answered, 3 needed"
+    assert "brest, cadiz" in error.message and "dakar" in error.message
+    assert error.details["refusals"] == {"budget": ["brest", "cadiz"]}
+    del status.sites[1:3]
+    assert failure(read_state(status)).code == "too-few"
+
+
+def test_only_an_analysts_home_asks_questions(tmp_path):
+    """A folder that is no home, or another member's, is refused with what to do."""
+    with pytest.raises(FarrError, match="farr join"):
+        connect(tmp_path)
+    harbour.home(tmp_path / "home")
+    text = (tmp_path / "home" / "member.json").read_text().replace("analyst", "node", 2)
+    (tmp_path / "home" / "member.json").write_text(text.replace('"role": "analyst"', '"role": "node"'))
+    with pytest.raises(FarrError) as error:
+        connect(tmp_path / "home")
+    assert error.value.code == "wrong-role"
+
+
+def test_requests_are_signed_by_the_analyst(signed):
+    """Whoever holds the roster can check the request's signature; another federation's roster refuses it."""
+    assert requests.read(signed, roster=harbour.roster(), now=int(time.time())).analyst == "analyst"
+    with pytest.raises(Rejected):
+        requests.read(signed, roster=replace(harbour.roster(), federation="other"), now=int(time.time()))
