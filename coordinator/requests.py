@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from coordinator import progress, questions, rounds
+from coordinator.alive import Alive
 from coordinator.links import Links
 from coordinator.members import Members
 from coordinator.questions import Question
@@ -26,37 +27,6 @@ PACE = 0.1
 log = logging.getLogger(__name__)
 
 
-class Alive:
-    """A request that waits or runs. Watchers hold on to it until they have told its end."""
-
-    def __init__(self, question: Question, connected: set[str], status: RequestStatus) -> None:
-        """Start with the status as it was stored."""
-        self.question = question
-        self.sites = frozenset(question.request.sites)
-        self.connected = connected
-        self.status: RequestStatus | None = status
-        self.state = status.state
-        self.round: Round | None = None
-        self.moved = asyncio.Event()
-        self.ended = asyncio.Event()
-        self.expiry: asyncio.TimerHandle | None = None
-        self.grace: asyncio.TimerHandle | None = None
-        self.waited = False
-
-    def touch(self) -> None:
-        """Wake the watchers; the status is made anew when one asks for it."""
-        self.status = None
-        moved, self.moved = self.moved, asyncio.Event()
-        moved.set()
-
-    def stop_grace(self) -> None:
-        """Let a later gathering of hospitals have its own grace."""
-        self.waited = False
-        if self.grace:
-            self.grace.cancel()
-            self.grace = None
-
-
 class Requests:
     """All requests of the federation."""
 
@@ -68,6 +38,7 @@ class Requests:
         self._members = members
         self._links = links
         self._alive: dict[bytes, Alive] = {}
+        self._waking: asyncio.Handle | None = None
         self.rounds = Rounds(
             key=settings.credentials.identity, clock=settings.clock, moved=self._round_moved, ended=self._round_ended
         )
@@ -88,10 +59,10 @@ class Requests:
     def stop(self) -> None:
         """Let no timer fire any more; everything stays as it is stored, for ``restore``."""
         self.rounds.stop()
+        if self._waking:
+            self._waking.cancel()
         for alive in self._alive.values():
-            alive.stop_grace()
-            if alive.expiry:
-                alive.expiry.cancel()
+            alive.stop_timers()
 
     # --- what analysts do
 
@@ -121,7 +92,7 @@ class Requests:
         self._store.add_request(signed, status)
         alive = self._take_up(Alive(question, connected, status))
         self._consider(alive)
-        return self._current(alive)
+        return alive.current(self._clock())
 
     def status(self, id_: bytes, analyst: Member) -> RequestStatus:
         """Return the status of the analyst's own request; raise Rejected("unknown-request") for any other."""
@@ -129,12 +100,12 @@ class Requests:
         if stored is None or stored.status.analyst != analyst.id:
             raise Rejected("unknown-request", "status")
         alive = self._alive.get(id_)
-        return self._current(alive) if alive else stored.status
+        return alive.current(self._clock()) if alive else stored.status
 
     def statuses(self, analyst: Member) -> list[RequestStatus]:
         """Return the analyst's own requests, newest first."""
         stored = self._store.statuses(analyst.id)
-        return [self._current(self._alive[each.id]) if each.id in self._alive else each for each in stored]
+        return [self._alive[each.id].current(self._clock()) if each.id in self._alive else each for each in stored]
 
     async def watch(self, id_: bytes, analyst: Member) -> AsyncIterator[RequestStatus]:
         """Yield the status of the analyst's own request whenever it has changed, the last one being final."""
@@ -142,7 +113,7 @@ class Requests:
         alive = self._alive.get(id_)
         while alive is not None:
             moved = alive.moved
-            status = self._current(alive)
+            status = alive.current(self._clock())
             if status.state in progress.FINAL:
                 break
             yield status
@@ -201,10 +172,20 @@ class Requests:
 
     # --- steps
 
+    def _wake(self) -> None:
+        """Look at all waiting requests soon, once: a place became free, or an answer may serve several of them."""
+        if self._waking is None:
+            self._waking = asyncio.get_running_loop().call_soon(self._consider_all)
+
+    def _consider_all(self) -> None:
+        self._waking = None
+        for alive in list(self._alive.values()):
+            self._consider(alive)
+
     def _consider(self, alive: Alive) -> None:
         """Open the round of a waiting request if its hospitals are there, or were given time to come back."""
         asked = alive.question.request
-        if alive.state != State.STATE_WAITING or self._running() >= self._settings.most_running:
+        if alive.state != State.STATE_WAITING or self.rounds.count >= self._settings.most_running:
             return
         if len(alive.connected) < asked.minimum:
             alive.stop_grace()
@@ -283,7 +264,6 @@ class Requests:
             self._store.set_status(status)
         self._told(alive, status)
         self._links.send(state.answered, CoordinatorMessage(release=release))
-        self._next()
 
     def _end(self, alive: Alive, state: State, *, code: str) -> RequestStatus:
         status = progress.describe(
@@ -295,24 +275,13 @@ class Requests:
     def _finish(self, alive: Alive, status: RequestStatus) -> None:
         self._store.set_status(status)
         self._told(alive, status)
-        self._next()
 
     def _told(self, alive: Alive, status: RequestStatus) -> None:
         """Let go of a request whose end is stored, and tell its watchers."""
         del self._alive[status.id]
-        alive.stop_grace()
-        if alive.expiry:
-            alive.expiry.cancel()
-        alive.state = status.state
-        alive.touch()
-        alive.status = status
-        alive.ended.set()
+        alive.end(status)
+        self._wake()
         log.info("ended", extra={"request": status.id.hex(), "code": status.code, "contributors": status.answered})
-
-    def _next(self) -> None:
-        """Give a place that became free to a request that waits."""
-        for alive in list(self._alive.values()):
-            self._consider(alive)
 
     def _grace_over(self, alive: Alive) -> None:
         alive.grace, alive.waited = None, True
@@ -348,18 +317,8 @@ class Requests:
         wait = max(0.0, alive.question.request.expires_at - self._clock())
         alive.expiry = asyncio.get_running_loop().call_later(wait, self._expire, alive)
 
-    def _current(self, alive: Alive) -> RequestStatus:
-        if alive.status is None:
-            alive.status = progress.describe(
-                alive.question, state=alive.state, round_=alive.round, connected=alive.connected, now=self._clock()
-            )
-        return alive.status
-
     def _of(self, site: str) -> list[Alive]:
         return [alive for alive in self._alive.values() if site in alive.sites]
-
-    def _running(self) -> int:
-        return sum(alive.state == State.STATE_RUNNING for alive in self._alive.values())
 
     def _restore_round(self, status: RequestStatus) -> None:
         stored = self._store.round(status.id)

@@ -94,6 +94,11 @@ class Rounds:
         self._ended = ended
         self._open: dict[bytes, OpenRound] = {}
 
+    @property
+    def count(self) -> int:
+        """Return how many are open."""
+        return len(self._open)
+
     def open(self, state: Round, roster: Roster, opened_at: float) -> None:
         """Let a round, which is stored already, take answers until its deadline."""
         wait = max(0.0, state.announcement.deadline - self._clock())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -51,7 +52,7 @@ def at_most(data: bytes | str, length: int, what: str) -> None:
 
 def rising(names: Sequence[str], what: str) -> tuple[str, ...]:
     """Return names that are sorted and without repeats, so that a set has one spelling."""
-    if any(earlier >= later for earlier, later in zip(names, names[1:], strict=False)):
+    if any(earlier >= later for earlier, later in pairwise(names)):
         raise Rejected("malformed", f"{what} are not sorted or repeat")
     return tuple(name(each, what) for each in names)
 

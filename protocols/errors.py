@@ -1,7 +1,7 @@
 """The errors of the package: each is a code that may travel, with a text for the log of whoever refuses.
 
-    ProtocolError
-    └── Rejected    a message is refused; ``code`` is one of protocols/codes.py
+ProtocolError
+└── Rejected    a message is refused; ``code`` is one of protocols/codes.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, with allow-listed fields only, so a log can be shipped without a second look."""
+"""Structured logs: one JSON object a line with allow-listed fields only, so a log can be shipped as it is."""
 
 from __future__ import annotations
 

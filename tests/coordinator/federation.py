@@ -7,7 +7,7 @@ import hashlib
 import os
 import sqlite3
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -269,14 +269,14 @@ class Federation:
         _, signed = self.issue(version=version, **changes)
         return Publication(roster=signed, catalogue=sent, admitted=admitted)
 
-    def application(self, token, id_="dover", claim=None):
+    def application(self, token, id_="dover", claim=None, name=NAME):
         """Return an application that is signed with a token (a party that is not a member) and names it, or another."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, id_)])
         csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
         identity = IdentityKey.from_seed(os.urandom(32))
         application = joining.Application(
-            federation=NAME,
+            federation=name,
             id=id_,
             role=Role.ROLE_NODE,
             identity_key=identity.public,
@@ -467,8 +467,10 @@ class Hospital:
         self._task = asyncio.create_task(self._answer_all())
 
     async def _answer_all(self):
-        while True:
-            await self.answer(await self._queue("announcement").get())
+        # A test may close the stream in the middle of an answer.
+        with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+            while True:
+                await self.answer(await self._queue("announcement").get())
 
     async def _listen(self):
         try:

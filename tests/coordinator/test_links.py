@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from coordinator.links import MOST_QUEUED, Links, Stream
-from protocols.wire_pb2 import CoordinatorMessage, NodeMessage, NodeStatus, Nothing, Signed, State
+from protocols.wire_pb2 import CoordinatorMessage, NodeMessage, NodeStatus, Nothing, Refusal, Signed, State
 from protocols.wire_pb2_grpc import NodesStub
 from tests.coordinator.federation import coordinator, refused
 
@@ -68,6 +68,7 @@ def test_a_stream_begins_with_a_hello(federation, tmp_path, message):
     [
         pytest.param(NodeMessage(), "malformed", id="nothing"),
         pytest.param(NodeMessage(upload=Signed(signer="aden", body=b"\xff")), "malformed", id="not an upload"),
+        pytest.param(NodeMessage(refusal=Refusal(reference="r" * 65)), "oversized", id="long reference"),
         pytest.param(NodeMessage(status=NodeStatus(tables=["t"] * 2000)), "oversized", id="many tables"),
         pytest.param(NodeMessage(status=NodeStatus(tables=["t" * 300])), "oversized", id="long table name"),
     ],

@@ -77,6 +77,8 @@ def test_an_application_is_bound_to_its_token(federation, tmp_path):
             assert await refused(line.Apply(changed)) == (DENIED, "bad-signature")
             stolen = federation.application(token, claim=other)
             assert await refused(line.Apply(stolen)) == (DENIED, "bad-token")
+            elsewhere = federation.application(token, name="elsewhere")
+            assert await refused(line.Apply(elsewhere)) == (INVALID, "wrong-federation")
             huge = federation.application(token)
             huge.body += bytes(1 << 15)
             assert await refused(line.Apply(huge)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "oversized")

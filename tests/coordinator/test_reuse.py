@@ -69,3 +69,19 @@ def test_a_request_that_waited_is_served_by_an_answer_that_came_meanwhile(federa
             assert hospital.waiting("announcement") == 0
 
     asyncio.run(scenario())
+
+
+def test_one_answer_serves_all_who_wait_for_it(federation, tmp_path):
+    """Four hundred requests wait for the same question behind one round: one release, and every one is told."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path, most_running=1) as running:
+            hospital = await running.hospital("aden")
+            analyst = running.analyst()
+            first, *others = [await analyst.submit(sites=("aden",), minimum=1) for _ in range(400)]
+            await hospital.answer(await hospital.hear("announcement"))
+            ends = await asyncio.gather(*(analyst.end_of(status) for status in others))
+            assert {(end.state, end.release, end.reused) for end in ends} == {(State.STATE_ANSWERED, first.id, True)}
+            assert hospital.waiting("announcement") == 0
+
+    asyncio.run(scenario())

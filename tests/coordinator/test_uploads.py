@@ -37,6 +37,7 @@ def test_an_upload_that_does_not_belong_is_refused_and_not_added(federation, tmp
             assert (seen.state, seen.answered) == (State.STATE_RUNNING, 0)
             await hospital.connect()
             await hospital.answer(await hospital.hear("announcement"))
+            await analyst.until(status, lambda now: now.answered == 1)
             for other in others:
                 await other.answer(await other.hear("announcement"))
             release = await analyst.answer(await analyst.end_of(status))

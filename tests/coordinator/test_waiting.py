@@ -65,10 +65,13 @@ def test_a_request_that_nobody_could_answer_in_time_expires(federation, tmp_path
     """It waits until its expiry, is EXPIRED then, and a hospital that connects later is not asked."""
 
     async def scenario():
-        async with coordinator(federation, tmp_path) as running:
+        now = int(time.time())
+        async with coordinator(federation, tmp_path, clock=lambda: now) as running:
             analyst = running.analyst()
-            now = int(time.time())
-            status = await analyst.ask(created_at=now, expires_at=now + 1)
+            status = await analyst.submit(created_at=now, expires_at=now + 1)
+            assert status.state == State.STATE_WAITING
+            now += 1
+            status = await analyst.end_of(status)
             assert (status.state, status.code) == (State.STATE_EXPIRED, "expired")
             hospitals = await running.hospitals()
             assert all(hospital.waiting("announcement") == 0 for hospital in hospitals)

@@ -3,8 +3,10 @@ import pytest
 from protocols import announcement as announcements
 from protocols import request as requests
 from protocols.errors import Rejected
+from protocols.signing import sign
+from protocols.wire_pb2 import Announcement as AnnouncementMessage
 from protocols.wire_pb2 import Role, Signed
-from tests.protocols.parties import HOSPITALS, NOW, announcement, key_of, member, request, roster
+from tests.protocols.parties import FEDERATION, HOSPITALS, NOW, announcement, key_of, member, request, roster
 
 
 def signed(key="convener", **changes):
@@ -95,6 +97,15 @@ def test_every_field_is_in_the_digest_that_names_the_round(changes):
     """Two announcements that differ anywhere are two rounds, with noise of their own."""
     assert announcements.tau(signed(**changes)) != announcements.tau(signed())
     assert announcements.tau(signed()) == announcements.tau(signed())
+
+
+def test_an_announcement_for_another_federation_is_refused():
+    """A body that names another federation, signed for this one."""
+    message = AnnouncementMessage.FromString(signed().body)
+    message.federation = "elsewhere"
+    body = message.SerializeToString(deterministic=True)
+    with pytest.raises(Rejected, match="wrong-federation"):
+        read(sign(key_of("convener"), kind="announcement", signer="convener", federation=FEDERATION, body=body))
 
 
 def test_another_coordinator_on_the_roster_decides_who_announces():
