@@ -12,6 +12,10 @@ too few where two sections share the rows; others drop equal rows (duckdb issues
 Test: tests/node/test_scan.py::test_blocks_with_different_cells_share_one_scan."""
 
 
+SPILL = "spill"
+"""Folder in a node's home for what a scan cannot keep in memory; its owner's alone."""
+
+
 def open_database(
     path: Path, *, spill: Path, memory_limit: str, threads: int | None = None, read_only: bool = False
 ) -> duckdb.DuckDBPyConnection:

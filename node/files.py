@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -97,8 +98,7 @@ def _open(path: Path) -> BinaryIO:
 def _header(source: SourceFile) -> tuple[str, ...]:
     encoding = "utf-8-sig" if source.described.encoding == "utf-8" else source.described.encoding
     try:
-        with _open(source.path) as raw:
-            lines = codecs.getreader(encoding)(raw, errors="replace")
+        with io.TextIOWrapper(_open(source.path), encoding=encoding, errors="replace", newline="") as lines:
             names = tuple(next(csv.reader(lines, delimiter=source.described.delimiter), ()))
     except (csv.Error, OSError, EOFError):
         raise unreadable(source) from None

@@ -23,6 +23,9 @@ DEFAULT_TIME_ZONE = "Asia/Shanghai"
 """Where the calendar day of a Parquet instant is taken. Text carries its own local day."""
 
 
+MOST_NAMED = 12
+"""Codes that a complaint about another code lists."""
+
 MOST_DIGITS = 15
 MOST_EXPONENT = 9
 """Of a scale or an offset: converted values then fit in 128 bits, exactly."""
@@ -205,12 +208,17 @@ def _check_column(file: str, key: str, column: Column, described: ColumnMapping)
                 file,
                 f"{key}.values",
                 f"code set {column.codes.name} has no code {unknown[0]!r}",
-                f"see `farr catalogue show {column.codes.name}`, or leave the value out: it then counts as missing",
+                f"use one of {_some(column)}; or leave the value out: it then counts as missing",
             )
     if described.dates and not isinstance(column, DateColumn):
         _refuse(file, f"{key}.dates", "only a column of dates has date formats", "remove it")
     if (described.scale != 1 or described.offset != 0) and not isinstance(column, NumberColumn):
         _refuse(file, key, "only a column of numbers has a scale or an offset", "remove them")
+
+
+def _some(column: CodeColumn) -> str:
+    codes = tuple(column.codes.index)
+    return ", ".join(codes[:MOST_NAMED]) + (", ..." if len(codes) > MOST_NAMED else "")
 
 
 def _number(file: str, key: str, value: object) -> Fraction:

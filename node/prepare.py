@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from node.engine import open_database
+from node.engine import SPILL, open_database
 from node.files import SourceFile, find, literal
 from node.mapping import IDENTITY, SourceError, SourceMapping
 from node.staging import ColumnReport, TableReport, build_table
@@ -68,10 +68,11 @@ def prepare(
     sources = {table.name: find(data, table.name, mapping.table(table.name)) for table in catalogue.tables}
     fingerprint = _fingerprint(sources, mapping, catalogue, site_key)
     path = home / f"{PREPARED}{fingerprint}.duckdb"
+    # What a killed process spilled is gone before anything new is.
+    for stale in (*home.glob(STAGING + "*"), home / SPILL):
+        shutil.rmtree(stale, ignore_errors=True)
     if path.exists():
         return Prepared(path=path, tables=_stored_report(path), reused=True)
-    for stale in home.glob(STAGING + "*"):
-        shutil.rmtree(stale, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(prefix=STAGING, dir=home))  # mkdtemp: readable by its owner only
     try:
         reports = _build(scratch, sources, mapping, catalogue, site_key=site_key, memory_limit=memory_limit)
@@ -100,14 +101,15 @@ def _fingerprint(
 
 
 def _stored_report(path: Path) -> tuple[TableReport, ...]:
-    with duckdb.connect(str(path), read_only=True) as connection:
-        found = connection.execute("SELECT report FROM _report").fetchone()
-    if found is None:
-        raise SourceError("is damaged", file=path.name, remedy="delete it: it will be made anew")
-    return tuple(
-        TableReport(**{**table, "columns": tuple(ColumnReport(**column) for column in table["columns"])})
-        for table in json.loads(found[0])
-    )
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            ((report,),) = connection.execute("SELECT report FROM _report").fetchall()
+        return tuple(
+            TableReport(**{**table, "columns": tuple(ColumnReport(**column) for column in table["columns"])})
+            for table in json.loads(report)
+        )
+    except (duckdb.Error, ValueError, TypeError, KeyError):
+        raise SourceError("is damaged", file=path.name, remedy="delete it: it will be made anew") from None
 
 
 def _build(

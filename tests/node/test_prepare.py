@@ -23,11 +23,13 @@ from tests.node.ward import HEADER, PRESSURE, SITE_KEY, catalogue, prepared
 
 
 def rows(made: Prepared, columns: str = "*", where: str = "true") -> list[tuple[Any, ...]]:
+    """Return prepared rows, sorted."""
     with duckdb.connect(str(made.path), read_only=True) as connection:
         return connection.execute(f"SELECT {columns} FROM admission WHERE {where} ORDER BY ALL").fetchall()  # noqa: S608
 
 
 def mapped(text: str) -> SourceMapping:
+    """Read a mapping."""
     return read_mapping(text.encode(), "m.toml")
 
 
@@ -91,9 +93,9 @@ def test_units_are_converted_exactly(tmp_path: Path, scale: str, offset: str, te
     assert one(tmp_path, "sbp", text, mapping) == steps
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    values=st.lists(st.decimals(min_value=-50, max_value=400, places=4), min_size=20, max_size=40),
+    values=st.lists(st.decimals(min_value=-50, max_value=400, places=4), min_size=40, max_size=80),
     scale=st.decimals(min_value="0.001", max_value=10, places=3),
     offset=st.decimals(min_value=-10, max_value=10, places=3),
 )
@@ -362,9 +364,21 @@ def test_a_preparation_cut_short_leaves_the_older_one(tmp_path: Path, monkeypatc
     assert list(home.iterdir()) == [first.path]
     (home / "preparing-x").mkdir()
     (home / "preparing-x" / "tables.duckdb").write_bytes(b"half")
+    (home / "spill").mkdir()
+    (home / "spill" / "rows.tmp").write_bytes(b"rows")
     made = prepare(home, tmp_path / "data", None, catalogue(), SITE_KEY)
     assert list(home.iterdir()) == [made.path]
     assert made.path != first.path
+
+
+def test_a_damaged_preparation_is_named_and_can_be_deleted(tmp_path: Path) -> None:
+    """The operator learns which file; without it, it is made anew."""
+    made = prepared(tmp_path, HEADER + "1,M,I63,120,2021-01-01\n", catalogue())
+    made.path.write_bytes(b"not a database")
+    with pytest.raises(SourceError, match="is damaged"):
+        prepare(tmp_path / "home", tmp_path / "data", None, catalogue(), SITE_KEY)
+    made.path.unlink()
+    assert not prepare(tmp_path / "home", tmp_path / "data", None, catalogue(), SITE_KEY).reused
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -27,13 +28,18 @@ SOON = 30.0
 HEAVY = ("sklearn", "polars", "flwr", "matplotlib", "pandas")
 
 SERVE = f"""
-import sys
+import os, sys
 from farr.cli.main import main
-code = main(["node", "serve", "--home", sys.argv[1]], {{}})
-sys.stdout.write("imported:" + ",".join(name for name in {HEAVY!r} if name in sys.modules) + chr(10))
-sys.exit(code)
-"""
+leave = os._exit
 
+def told(code):
+    sys.stdout.write("imported:" + ",".join(name for name in {HEAVY!r} if name in sys.modules) + chr(10))
+    sys.stdout.flush()
+    leave(code)
+
+os._exit = told
+sys.exit(main(["node", "serve", "--home", sys.argv[1]], {{}}))
+"""
 
 HOLD = """
 import pathlib, sys, time
@@ -137,8 +143,9 @@ def test_a_real_node_answers_a_real_coordinator(tmp_path, federation):
         assert "ready" in out
         assert "imported:\n" in out
         assert not (folder / "serve.pid").exists()
+        # gRPC's own core may write warnings of its own beside the node's log.
         for line in err.splitlines():
-            assert line.startswith("{") or "preparing" in line, line
+            assert line.startswith("{") or "preparing" in line or re.match(r"[IWE]\d{4} |WARNING: All log", line), line
 
     asyncio.run(scene())
 
@@ -156,6 +163,13 @@ def test_a_real_node_answers_a_real_coordinator(tmp_path, federation):
     assert state["remaining_units"] == listed["remaining_units"]
     shown, code = farr("node", "policy", "show", "--home", str(folder), "--json")
     assert shown["own_row"] is False
+
+    (folder / policy.FILE).write_text(policy.DEFAULT.replace('"all"', '["stays"]'))
+    found, code = farr("node", "check", "--home", str(folder), "--json")
+    wrong = {each["check"]: each["text"] for each in found if not each["good"]}
+    assert code == 1
+    assert wrong.keys() == {"policy", "coordinator"}
+    assert "policy.toml: stays" in wrong["policy"]
 
     connection = open_state(folder)
     connection.execute("DROP TRIGGER charges_never_changes")

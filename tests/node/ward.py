@@ -33,10 +33,12 @@ HEADER = "pid,sex,dx,sbp,admitted\n"
 
 
 def label(name: str) -> Label:
+    """Name a thing the same in both languages."""
     return Label(en=name, zh=name)
 
 
 def codes(*names: str) -> tuple[Code, ...]:
+    """Return codes that are called what they are."""
     return tuple(Code(code=name, label=label(name)) for name in names)
 
 
