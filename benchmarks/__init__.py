@@ -1,1 +1,1 @@
-"""Measurements of speed and size, as ratios against the bare engine in the same run: ``python -m benchmarks --help``."""
+"""Measurements of speed and size, as ratios against the bare engine in one run: ``python -m benchmarks --help``."""

@@ -15,6 +15,7 @@ from benchmarks.table import Figure
 
 TITLE = "Ten hospitals, a million rows each"
 HOSPITALS, ROWS, TIMES = 10, 1_000_000, 5
+SCAN, END = "scan", "end"
 
 
 def measure() -> list[Figure]:
@@ -50,12 +51,12 @@ def _bare(files: list[str]) -> float:
     for _ in range(TIMES):
         began = time.perf_counter()
         for pipe in pipes:
-            pipe.send(True)
+            pipe.send(SCAN)
         for pipe in pipes:
             pipe.recv()
         runs.append(time.perf_counter() - began)
     for pipe in pipes:
-        pipe.send(False)
+        pipe.send(END)
     return statistics.median(runs)
 
 
@@ -64,7 +65,7 @@ def _scanner(file: str, pipe: Connection) -> None:
     database = duckdb.connect(config={"threads": 1})
     database.execute(f"CREATE TABLE visit AS FROM read_parquet('{file}')")
     database.execute(BARE.format(table="visit")).fetchall()
-    pipe.send(True)
-    while pipe.recv():
+    pipe.send(SCAN)
+    while pipe.recv() == SCAN:
         database.execute(BARE.format(table="visit")).fetchall()
-        pipe.send(True)
+        pipe.send(SCAN)

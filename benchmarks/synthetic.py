@@ -13,6 +13,7 @@ from farr.lab import up as labs
 from farr.lab.hospitals import in_folders
 from farr.lab.node_homes import policy_with
 from farr.lab.record import Lab
+from farr.lab.watchdog import Watch
 from queries.catalogue_file import read_catalogue
 
 CATALOGUE = """
@@ -58,7 +59,10 @@ number = { low = 0, high = 5000, step = 1 }
 unit = "CNY"
 """
 
-QUESTION = "SELECT sex, BAND(age, 20) AS age, COUNT(*) AS visits, AVG(cost) AS cost FROM visit GROUP BY sex, BAND(age, 20)"
+QUESTION = (
+    "SELECT sex, BAND(age, 20) AS age, COUNT(*) AS visits, AVG(cost) AS cost "
+    "FROM visit GROUP BY sex, BAND(age, 20)"
+)
 """Twelve cells, three blocks: the everyday question of the benchmarks."""
 
 BARE = """
@@ -98,15 +102,15 @@ def federation(hospitals: int, rows: int) -> Iterator[tuple[Lab, list[Path]]]:
     with TemporaryDirectory(prefix="farr-bench-") as folder:
         data = Path(folder, "data")
         files = [write_rows(data / f"site-{number:03d}", rows, number) for number in range(hospitals)]
-        lab = labs.up(
-            Path(folder, "lab"),
-            labs.Federation(
-                catalogue=read_catalogue(CATALOGUE.encode(), "synthetic.toml"),
-                hospitals=in_folders(data, None),
-                policy=policy_with(100.0),
-            ),
+        described = labs.Federation(
+            catalogue=read_catalogue(CATALOGUE.encode(), "synthetic.toml"),
+            hospitals=in_folders(data, None),
+            policy=policy_with(100.0),
         )
-        try:
-            yield lab, files
-        finally:
-            labs.down(lab.home)
+        home = Path(folder, "lab")
+        with Watch(home) as watch:
+            lab = labs.up(home, described, watch)
+            try:
+                yield lab, files
+            finally:
+                labs.down(home)
