@@ -60,8 +60,7 @@ unit = "CNY"
 """
 
 QUESTION = (
-    "SELECT sex, BAND(age, 20) AS age, COUNT(*) AS visits, AVG(cost) AS cost "
-    "FROM visit GROUP BY sex, BAND(age, 20)"
+    "SELECT sex, BAND(age, 20) AS age, COUNT(*) AS visits, AVG(cost) AS cost FROM visit GROUP BY sex, BAND(age, 20)"
 )
 """Twelve cells, three blocks: the everyday question of the benchmarks."""
 

@@ -71,20 +71,24 @@ class Line:
         try:
             yield from self._stub.Watch(RequestId(id=request), timeout=timeout)
         except grpc.RpcError as error:
-            raise self._problem(error) from None
+            if _is_late(error):
+                raise FarrError(
+                    "timeout",
+                    _("no answer in the time that was given"),
+                    remedy=_("the request goes on; wait for it with: farr requests wait {id}").format(
+                        id=request.hex()[:8]
+                    ),
+                    details={"id": request.hex()},
+                ) from None
+            raise explain(error, self._caller) from None
 
     def _call(self, method: Callable[..., Any], message: object) -> Any:
         try:
             return method(message, timeout=QUICK)
         except grpc.RpcError as error:
-            raise self._problem(error) from None
+            # Only the code counts: free text of the other side is not shown, since nobody vouches for it.
+            raise explain(error, self._caller) from None
 
-    def _problem(self, error: Any) -> FarrError:
-        # Only the code counts: free text of the other side is not shown, since nobody vouches for it.
-        if not code_of(error) and error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-            return FarrError(
-                "timeout",
-                _("no answer in the time that was given"),
-                remedy=_("the request goes on: see `farr requests list`, and wait with `farr requests wait ID`"),
-            )
-        return explain(error, self._caller)
+
+def _is_late(error: Any) -> bool:
+    return not code_of(error) and error.code() == grpc.StatusCode.DEADLINE_EXCEEDED

@@ -157,11 +157,11 @@ class Federation:
         before = self.refresh()
         status = self._submit(self._prepare(asked, terms or Terms(), rows_per_patient), LIFE)
         result = self._open(self._follow(status.id, status, timeout, told))
-        # A hospital may not have been heard since it answered; it has no more left than before less the cost.
+        # A hospital may not have been heard since it answered; it has no more left than before less what it charged.
         left = dict(result.remaining_units)
         for hospital in before.hospitals:
             if hospital.id in left and hospital.remaining_units is not None:
-                cost = result.cost_units if hospital.id in result.sites.answered else 0
+                cost = result.cost_units if hospital.id in result.sites.charged else 0
                 left[hospital.id] = min(left[hospital.id], max(0, hospital.remaining_units - cost))
         return replace(result, remaining_units=left)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 import time
@@ -28,6 +29,9 @@ SOON = 30
 """Days before the end of a certificate at which a check warns."""
 
 DAY = 24 * 3600
+
+LOCK, RUNNING = "serve.lock", "serve.pid"
+"""What a node's service holds in its home while it runs, and writes there; node/serve.py makes them."""
 
 PATIENCE = 5.0
 """Seconds for the coordinator to answer a check."""
@@ -99,15 +103,20 @@ def mapping_of(source: Source) -> SourceMapping | None:
 
 
 def running(folder: Path) -> int | None:
-    """Return the process id of the node's service, or None when none runs."""
+    """Return the process id of the node's service, or None when none runs.
+
+    The lock decides: it ends with its process, while the number in ``serve.pid`` may by now be another process's.
+    """
     try:
-        process = int((folder / "serve.pid").read_text())
+        process = int((folder / RUNNING).read_text())
         os.kill(process, 0)
-    except (FileNotFoundError, ValueError, ProcessLookupError):
-        return None
-    except PermissionError:
+        with (folder / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
         return process
-    return process
+    except (OSError, ValueError):
+        return None
+    return None
 
 
 def certificate_days(held: homes.Home, now: float) -> int:
@@ -124,7 +133,7 @@ def findings(folder: Path, source: Source, clock: Callable[[], float] = time.tim
     yield _private(folder)
     yield _certificate(held, clock())
     yield _clock(held, clock())
-    yield _one("policy", lambda: _policy(folder))
+    yield _one("policy", lambda: _policy(folder, held))
     yield _one("evidence", lambda: _evidence(folder))
     yield _one("data", lambda: _data(folder, held, source))
     yield _coordinator(held)
@@ -172,10 +181,16 @@ def _clock(held: homes.Home, now: float) -> Finding:
     return Finding(name="clock", good=True, text=_("this machine's clock is not behind the roster"))
 
 
-def _policy(folder: Path) -> str:
+def _policy(folder: Path, held: homes.Home) -> str:
     from queries.accounting import epsilon_of, rho_of_units
+    from queries.catalogue_file import read_catalogue
 
     allowed = policy.load(folder / policy.FILE)
+    known = [table.name for table in read_catalogue(held.catalogue, homes.CATALOGUE).tables]
+    for table in allowed.tables or ():
+        if table not in known:
+            remedy = "use the names of `farr catalogue show`"
+            raise policy.PolicyError("is no table of the catalogue", file=policy.FILE, key=table, remedy=remedy)
     return _("answers tables: {tables}; budget for life: epsilon {epsilon:.3g}").format(
         tables=_("all") if allowed.tables is None else ", ".join(allowed.tables),
         epsilon=epsilon_of(rho_of_units(allowed.lifetime_units)),

@@ -23,6 +23,8 @@ class Problem:
     """Where in the statement: its line and a row of carets."""
     details: dict[str, object] = field(default_factory=dict)
     """More for scripts."""
+    refused: bool = True
+    """Whether a rule forbids what was asked; else something went wrong or is missing."""
 
     def to_plain(self) -> dict[str, object]:
         """Return the error object of ``--json``."""
@@ -30,7 +32,8 @@ class Problem:
 
     def to_text(self) -> str:
         """Return the block for people."""
-        head = _("Refused ({code}): {message}").format(code=self.code, message=self.message)
+        head = _("Refused ({code}): {message}") if self.refused else _("Failed ({code}): {message}")
+        head = head.format(code=self.code, message=self.message)
         place = "\n".join(f"    {line}" for line in self.place.splitlines())
         remedy = _("What to do: {remedy}").format(remedy=self.remedy) if self.remedy else ""
         return "\n".join(part for part in (head, place, remedy) if part)
@@ -42,7 +45,9 @@ def problem_of(error: BaseException) -> Problem | None:
     from queries.errors import CatalogueError, QueryError, StatementError
 
     if isinstance(error, FarrError):
-        return Problem(code=error.code, message=error.message, remedy=error.remedy, details=error.details)
+        return Problem(
+            code=error.code, message=error.message, remedy=error.remedy, details=error.details, refused=False
+        )
     if isinstance(error, StatementError):
         place = tables.pointer(error.text, error.start, error.end) if error.text else ""
         details: dict[str, object] = {"start": error.start, "end": error.end} if error.text else {}
@@ -54,9 +59,10 @@ def problem_of(error: BaseException) -> Problem | None:
     if isinstance(error, Rejected):
         return Problem(code=error.code, message=advice(error.code), details={"detail": error.detail})
     if isinstance(error, ProtocolError):
-        return Problem(code="protocol", message=translate(str(error)))
+        return Problem(code="protocol", message=translate(str(error)), refused=False)
     if isinstance(error, OSError):
-        return Problem(code="file", message=f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return Problem(code="file", message=message, refused=False)
     return None
 
 

@@ -93,6 +93,11 @@ class Sites:
         """Return those asked that are not in the sum."""
         return tuple(site for site in self.asked if site not in self.answered)
 
+    @property
+    def charged(self) -> tuple[str, ...]:
+        """Return those in the sum with records: zeros cost a hospital nothing."""
+        return tuple(site for site in self.answered if site not in {*self.withheld, *self.without_table})
+
     def to_plain(self) -> dict[str, object]:
         """Return it as JSON can hold it."""
         return {
@@ -133,8 +138,8 @@ class Result:
 
     @property
     def cost_units(self) -> int:
-        """Return what each hospital that answered was charged for this question, in ledger units."""
-        return 0 if self.reused else self.privacy.measurement.cost
+        """Return what each hospital with records in the sum was charged for this question, in ledger units."""
+        return 0 if self.reused or not self.sites.charged else self.privacy.measurement.cost
 
     def to_plain(self) -> dict[str, object]:
         """Return what ``--json`` prints."""

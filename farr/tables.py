@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.status import Status
     from rich.table import Table
 
-PLAIN_WIDTH = 200
+PLAIN_WIDTH = 1000
 """Columns where the output is no terminal: wide enough that nothing a script reads is cut."""
 
 

@@ -72,7 +72,9 @@ def translate(message: str) -> str:
         return whole
     for pattern, translated in _templates(_current.language):
         if match := pattern.fullmatch(message):
-            return translated.format(*match.groups())
+            # A filled-in phrase may be a text itself; a single word is a name, such as a column's, and stays.
+            parts = (_(part) if " " in part else part for part in match.groups())
+            return translated.format(*parts)
     return message
 
 

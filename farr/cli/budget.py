@@ -9,7 +9,7 @@ from farr.cli import output
 from farr.cli.options import AsJson, Home
 from farr.texts import N_, _, language
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 BUDGET = N_(
     "Show what each hospital may still release: its budget for life and what is left of it, as an epsilon at a delta "

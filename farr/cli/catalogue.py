@@ -15,10 +15,13 @@ from farr.texts import N_, _, language
 if TYPE_CHECKING:
     from queries.catalogue import Catalogue, Column
 
-app = typer.Typer(no_args_is_help=True, help=N_("What may be asked: tables, columns, codes."))
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=N_("What may be asked: tables, columns, codes."))
 
 MOST_CODES = 12
 """Codes of a column that the overview shows; `--column` shows all."""
+
+FIRST_CODES = 3
+"""Codes that it shows of a longer list, as examples."""
 
 SHOW = N_(
     "Show the tables of the federation, or all codes of one column.\n\n\b\n"
@@ -68,7 +71,8 @@ def check(
 def _show(catalogue: Catalogue) -> None:
     chinese = language()
     for described in catalogue.tables:
-        cap = _("at most {rows} rows of a patient").format(rows=described.rows_per_patient)
+        most = described.rows_per_patient
+        cap = _("one row of a patient") if most == 1 else _("at most {rows} rows of a patient").format(rows=most)
         yearly = _(" per year of {column}").format(column=described.dated_by) if described.dated_by else ""
         output.line(f"\n{described.name}  {described.label.in_language(chinese)}  ({cap}{yearly})")
         headers = (_("column"), _("meaning"), _("values"))
@@ -90,14 +94,15 @@ def _values(column: Column) -> str:
 
     if isinstance(column, NumberColumn):
         low, high = (float(column.in_units(end)) for end in (column.low, column.high))
-        return _("{low:g} to {high:g} {unit}").format(low=low, high=high, unit=column.unit).rstrip()
+        return _("{low:,.12g} to {high:,.12g} {unit}").format(low=low, high=high, unit=column.unit).rstrip()
     if not isinstance(column, CodeColumn):
         return _("{first} to {last}").format(first=column.first, last=column.last)
     codes = column.codes.codes
-    named = ((code.code, code.label.in_language(language())) for code in codes[:MOST_CODES])
-    shown = ", ".join(code if code == label else f"{code} {label}" for code, label in named)
-    more = _(" and {count:,} more").format(count=len(codes) - MOST_CODES) if len(codes) > MOST_CODES else ""
-    levels = "".join(f"; LEVEL({column.name}, {level.name})" for level in column.codes.levels)
+    most = MOST_CODES if len(codes) <= MOST_CODES else FIRST_CODES
+    named = ((code.code, code.label.in_language(language())) for code in codes[:most])
+    shown = ", ".join(code if code == label else f"{code} ({label})" for code, label in named)
+    more = _(" and {count:,} more").format(count=len(codes) - most) if len(codes) > most else ""
+    levels = "".join(f"; LEVEL({column.name}, '{level.name}')" for level in column.codes.levels)
     return shown + more + levels
 
 

@@ -20,7 +20,7 @@ from farr.texts import N_, _
 if TYPE_CHECKING:
     from farr.demo.run import Course
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 DEMO = N_(
     "Twelve real hospitals of the International Stroke Trial, each a process of its own on this machine, connected "
@@ -55,6 +55,7 @@ def demo(
             with tables.Live.on_stderr(wanted=None, as_json=False) as live:
                 course.start_seconds = run.start(
                     home,
+                    watch,
                     lambda connected, of: live.say(
                         _("{connected} of {of} hospitals connected").format(connected=connected, of=of)
                     ),

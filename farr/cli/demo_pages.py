@@ -46,7 +46,7 @@ class Pages:
     def opening(self) -> None:
         """Say what is about to happen."""
         _title(_("Twelve real stroke hospitals, one question at a time"))
-        output.line(_(OPENING))
+        output.paragraph(_(OPENING))
 
     def told(self, course: Course) -> None:
         """Show what is new in the course."""
@@ -92,7 +92,7 @@ class Pages:
 
     def _hospitals(self, course: Course) -> None:
         output.line()
-        output.line(
+        output.paragraph(
             _("{count} hospitals connected after {seconds:.1f} s: {names}").format(
                 count=len(course.hospitals),
                 seconds=course.start_seconds,
@@ -120,7 +120,7 @@ class Pages:
         _title(_("What it cost"))
         spent = max(map(spent_units, course.hospitals))
         least = min(course.hospitals, key=lambda hospital: hospital.remaining_units or 0)
-        output.line(
+        output.paragraph(
             _(COST).format(
                 spent=_epsilon(spent),
                 count=len(course.comparisons),
@@ -141,7 +141,7 @@ class Pages:
             )
         )
         output.line()
-        output.line(_(MASKS).format(factor=len(course.hospitals) ** 0.5))
+        output.paragraph(_(MASKS).format(factor=len(course.hospitals) ** 0.5))
 
 
 def _table(comparison: Comparison) -> Table:
@@ -170,7 +170,7 @@ def _table(comparison: Comparison) -> Table:
         columns.append(
             [
                 ("?" if pair.error is None else f"{'' if pair.error < 0 else '+'}{number(pair.error, half)}")
-                + (" ✓" if pair.covered else " ✗")
+                + ("" if pair.error is None else " ✓" if pair.covered else " ✗")
                 for pair, half in zip(pairs, halves, strict=True)
             ]
         )

@@ -114,6 +114,8 @@ def _sites(result: Result) -> str:
 
 def _remarks(result: Result) -> list[str]:
     remarks = []
+    if not result.sites.charged:
+        remarks.append(_("No hospital's records are in these figures: they are noise around zero, and cost nothing."))
     if result.sites.withheld:
         remarks.append(
             _(

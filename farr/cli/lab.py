@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from farr.lab.hospitals import Hospital
 
-app = typer.Typer(no_args_is_help=True, help=N_("A whole federation on this machine: up, down, status."))
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help=N_("A whole federation on this machine: up, down, status.")
+)
 
 LIFETIME_EPSILON = 50.0
 """Budget for life of a lab's hospitals: a lab is for trying out."""
@@ -78,6 +80,7 @@ def up(
         lab = labs.up(
             home,
             federation,
+            watch,
             progress=lambda connected, of: live.say(
                 _("{connected} of {of} hospitals connected").format(connected=connected, of=of)
             ),

@@ -33,7 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "coordinator": ("farr.cli.coordinator", N_("Run the service that convenes the hospitals: init, serve."), HOSPITALS),
     "node": (
         "farr.cli.node",
-        N_("Run a hospital's own service: join, serve, status, check, ledger, audit."),
+        N_("Run a hospital's own service: join, serve, status, check, policy, ledger, audit."),
         HOSPITALS,
     ),
     "lab": ("farr.cli.lab", N_("A whole federation on this machine: up, down, status."), RUN),

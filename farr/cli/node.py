@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import os
 import sys
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from farr import tables
+from farr.cli import node_records as records
 from farr.cli import output
 from farr.cli.join import Timeout, Token, TokenFile
+from farr.cli.node_records import Home, state_of, utc
 from farr.cli.options import AsJson
 from farr.texts import N_, _
 
@@ -23,21 +23,13 @@ if TYPE_CHECKING:
     from node.settings import NodeSettings
 
 app = typer.Typer(
-    no_args_is_help=True, help=N_("Run a hospital's own service: join, serve, status, check, ledger, audit.")
+    add_completion=False,
+    no_args_is_help=True,
+    help=N_("Run a hospital's own service: join, serve, status, check, policy, ledger, audit."),
 )
-audit = typer.Typer(help=N_("What the node was asked and what it did."))
-policy = typer.Typer(no_args_is_help=True, help=N_("What the node may answer."))
-app.add_typer(audit, name="audit")
-app.add_typer(policy, name="policy")
+app.add_typer(records.audit, name="audit")
+app.add_typer(records.policy, name="policy")
 
-Home = Annotated[
-    Path,
-    typer.Option("--home", metavar="DIR", envvar="FARR_HOME", help=N_("The node's own folder; else $FARR_HOME.")),
-]
-EitherHome = Annotated[
-    Path | None,
-    typer.Option("--home", metavar="DIR", envvar="FARR_HOME", help=N_("The node's own folder; else $FARR_HOME.")),
-]
 Data = Annotated[
     Path | None,
     typer.Option(metavar="DIR", envvar="FARR_DATA", help=N_("Folder of the hospital's files: TABLE.csv or .parquet.")),
@@ -145,7 +137,7 @@ def serve(
         code = asyncio.run(serve_node(settings, started))
     if code:
         typer.echo(_("The coordinator closed the link for good; the log names the reason."), err=True)
-        raise typer.Exit(code)
+    _end(code)
 
 
 @app.command(help=N_("Show what the node is, whether it runs, and what it may still release."))
@@ -165,17 +157,14 @@ def status(home: Home, as_json: AsJson = False) -> None:
         "roster": held.read_roster().version,
     }
     if (home / FILE).exists():
-        facts["roster"] = _state(home, lambda state: state.execute("SELECT version FROM roster").fetchone() or (0,))[0]
+        facts["roster"] = state_of(home, lambda state: state.execute("SELECT version FROM roster").fetchone() or (0,))[
+            0
+        ]
     facts |= _budget(home)
     if as_json:
         output.as_json(facts)
         return
-    words = {True: _("yes"), False: _("no"), None: _("no")}
-    rows = [
-        (_(name), words[value] if value is None or isinstance(value, bool) else str(value))
-        for name, value in facts.items()
-    ]
-    output.table(tables.table((_("what"), _("value")), rows))
+    output.table(tables.table((_("what"), _("value")), _status_rows(facts)))
 
 
 @app.command(help=CHECK)
@@ -207,7 +196,7 @@ def ledger(home: Home, as_json: AsJson = False) -> None:
     from node.ledger import Ledger
     from queries.accounting import epsilon_of, rho_of_units
 
-    charges = _state(home, lambda state: list(Ledger(connection=state).charges()))
+    charges = state_of(home, lambda state: list(Ledger(connection=state).charges()))
     if as_json:
         plain = [
             {
@@ -229,7 +218,7 @@ def ledger(home: Home, as_json: AsJson = False) -> None:
         return
     rows = [
         (
-            _time(charge.at),
+            utc(charge.at),
             charge.analyst,
             charge.table,
             charge.purpose,
@@ -240,91 +229,6 @@ def ledger(home: Home, as_json: AsJson = False) -> None:
     ]
     headers = (_("time"), _("analyst"), _("table"), _("purpose"), _("epsilon"), _("request"))
     output.table(tables.table(headers, rows, numbers=(4,)))
-
-
-@audit.callback(invoke_without_command=True)
-def entries(context: typer.Context, home: EitherHome = None, as_json: AsJson = False) -> None:
-    """Show what the node was asked and what it did, oldest first."""
-    from node.audit import Audit
-
-    context.obj = home
-    if context.invoked_subcommand is not None:
-        return
-    if home is None:
-        raise typer.BadParameter(_("name the node's own folder with --home"))
-    found = _state(home, lambda state: list(Audit(connection=state).entries()))
-    if as_json:
-        plain = [
-            {"number": each.number, "kind": each.kind, "at": each.at, "digest": each.digest.hex()}
-            | {"facts": json.loads(each.facts)}
-            for each in found
-        ]
-        output.as_json(plain)
-        return
-    rows = []
-    for each in found:
-        facts = ", ".join(f"{name} {value}" for name, value in json.loads(each.facts).items() if name in _SHOWN)
-        rows.append((str(each.number), _time(each.at), _(each.kind), facts))
-    output.table(tables.table((_("number"), _("time"), _("what"), _("facts")), rows, numbers=(0,)))
-
-
-@audit.command(help=N_("Check that no entry of the audit log or the ledger was changed; name the first that was."))
-def verify(
-    context: typer.Context,
-    home: EitherHome = None,
-    as_json: AsJson = False,
-) -> None:
-    """Verify the evidence."""
-    from node.audit import Audit
-    from node.ledger import Ledger
-
-    folder = home or context.obj
-    if folder is None:
-        raise typer.BadParameter(_("name the node's own folder with --home"))
-    entry = _state(folder, lambda state: Audit(connection=state).verify())
-    row = _state(folder, lambda state: Ledger(connection=state).verify())
-    number, head = _state(folder, lambda state: Audit(connection=state).head())
-    if as_json:
-        output.as_json({"first_bad_entry": entry, "first_bad_charge": row, "entries": number, "head": head.hex()})
-    elif entry is None and row is None:
-        output.line(
-            _("All {count} entries are as they were written. Last digest: {head}").format(count=number, head=head.hex())
-        )
-    else:
-        if entry is not None:
-            output.line(_("Entry {number} of the audit log is not as it was written.").format(number=entry))
-        if row is not None:
-            output.line(_("Row {number} of the ledger is not as it was written.").format(number=row))
-    if entry is not None or row is not None:
-        raise typer.Exit(1)
-
-
-@policy.command("show", help=N_("Show what the node may answer, as it is read from policy.toml."))
-def show_policy(home: Home, as_json: AsJson = False) -> None:
-    """Show the policy."""
-    from farr import nodes
-    from node import policy as policies
-    from queries.accounting import epsilon_of, rho_of_units
-
-    with nodes.explained():
-        allowed = policies.load(home / policies.FILE)
-    facts: dict[str, object] = {
-        "lifetime_epsilon": round(epsilon_of(rho_of_units(allowed.lifetime_units)), 6),
-        "most_epsilon_per_question": round(epsilon_of(rho_of_units(allowed.most_units_per_question)), 6),
-        "tables": policies.ALL if allowed.tables is None else list(allowed.tables),
-        "own_row": allowed.own_row,
-        "site_group_minimum": allowed.site_group_minimum,
-        "minimum_hospitals": allowed.minimum_hospitals,
-    }
-    if as_json:
-        output.as_json(facts)
-        return
-    rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in facts.items()]
-    output.table(tables.table((_("rule"), _("value")), rows))
-
-
-_SHOWN = ("analyst", "purpose", "table", "units", "code", "reference", "version", "software", "detail")
-"""Facts that the list for people shows."""
 
 
 def _settings(
@@ -350,20 +254,13 @@ def _settings(
     )
 
 
-def _state(home: Path, read: Callable[[Any], Any]) -> Any:
-    from node.state import read_state
-
-    with contextlib.closing(read_state(home)) as connection:
-        return read(connection)
-
-
 def _budget(home: Path) -> dict[str, object]:
     from node import policy as policies
     from node.ledger import Ledger
     from node.state import FILE
     from queries.accounting import epsilon_of, rho_of_units
 
-    spent = _state(home, lambda state: Ledger(connection=state).spent()) if (home / FILE).exists() else 0
+    spent = state_of(home, lambda state: Ledger(connection=state).spent()) if (home / FILE).exists() else 0
     facts: dict[str, object] = {"spent_units": spent, "spent_epsilon": epsilon_of(rho_of_units(spent))}
     try:
         allowed = policies.load(home / policies.FILE)
@@ -374,12 +271,42 @@ def _budget(home: Path) -> dict[str, object]:
         "policy": "good",
         "lifetime_units": allowed.lifetime_units,
         "remaining_units": left,
+        "remaining_epsilon": epsilon_of(rho_of_units(left)),
         "lifetime_epsilon": epsilon_of(rho_of_units(allowed.lifetime_units)),
     }
 
 
-def _time(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _status_rows(facts: dict[str, object]) -> list[tuple[str, str]]:
+    running, days = facts["running"], facts["certificate_days"]
+    rows = [
+        (_("federation"), str(facts["federation"])),
+        (_("hospital"), str(facts["id"])),
+        (_("coordinator"), str(facts["coordinator"])),
+        (_("running"), _("no") if running is None else _("yes, process {number}").format(number=running)),
+        (_("certificate"), _("holds {days} more days").format(days=days)),
+        (_("roster"), _("version {version}").format(version=facts["roster"])),
+        (_("spent"), _("epsilon {epsilon:.3g}").format(epsilon=facts["spent_epsilon"])),
+    ]
+    if "lifetime_units" not in facts:
+        return [*rows, (_("policy"), str(facts["policy"]))]
+    return [
+        *rows,
+        (_("left"), _("epsilon {epsilon:.3g}").format(epsilon=facts["remaining_epsilon"])),
+        (_("for life"), _("epsilon {epsilon:.3g}").format(epsilon=facts["lifetime_epsilon"])),
+    ]
+
+
+def _end(code: int) -> None:
+    """End the process at once, everything being written.
+
+    Threads of the engine and of gRPC may be inside C++ code, which Python's own way of ending would unwind and abort.
+    """
+    import logging
+
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _log_to_stderr() -> None:

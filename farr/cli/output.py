@@ -11,6 +11,9 @@ from farr import tables
 if TYPE_CHECKING:
     from rich.table import Table
 
+READING_WIDTH = 100
+"""Columns of a paragraph."""
+
 
 def as_json(value: object) -> None:
     """Print one JSON document; text stays as it is in any script, and only finite numbers are numbers."""
@@ -18,8 +21,15 @@ def as_json(value: object) -> None:
 
 
 def line(text: str = "", style: str = "") -> None:
-    """Print a line of text, wrapped at the width of a terminal; brackets in it mean nothing."""
-    tables.console().print(text, markup=False, style=style or None)
+    """Print a line of text, wrapped on a terminal only; brackets in it mean nothing."""
+    console = tables.console()
+    console.print(text, markup=False, style=style or None, soft_wrap=not console.is_terminal)
+
+
+def paragraph(text: str) -> None:
+    """Print a text to be read, in lines of a comfortable length."""
+    console = tables.console()
+    console.print(text, markup=False, width=min(console.width, READING_WIDTH))
 
 
 def table(drawn: Table) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from farr.client import Federation
     from farr.result import Result
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 QUERY = N_(
     "Ask the hospitals a question in SQL: aggregates over public groups, answered with noise and error bars.\n\n\b\n"
@@ -41,7 +41,8 @@ def query(
         ),
     ] = None,
     within: Annotated[
-        str, typer.Option(metavar="P%|N", help=N_("Find the cost for a 95 % half-width of P % of --expect, or of N."))
+        str,
+        typer.Option(metavar="P%|N", help=N_("Find the cost for a 95 % half-width of N, or of P percent of --expect.")),
     ] = "",
     expect: Annotated[
         float | None,

@@ -50,7 +50,10 @@ ADMIT = N_(
     "  farr registrar admit --home r --wait 2"
 )
 ROSTER = N_("List the members.\n\n\b\n  farr registrar roster --home r")
-REVOKE = N_("Remove a member, at once and for good.\n\n\b\n  farr registrar revoke --home r st-mary")
+REVOKE = N_(
+    "Remove a member, at once and for good; or make a token void that was not used yet.\n\n\b\n"
+    "  farr registrar revoke --home r st-mary"
+)
 
 
 @app.command(help=INIT)
@@ -197,8 +200,15 @@ def revoke(
     from farr.registrar.admission import revoke as strike
     from farr.registrar.admit import publish
     from farr.registrar.founding import at_work
+    from farr.registrar.tokens import withdraw
 
     with at_work(home) as registrar:
+        if withdraw(registrar, member) and member not in registrar.roster()[1].by_id:
+            if as_json:
+                output.as_json({"withdrawn": member})
+            else:
+                output.line(_("The token for {member} is void; nobody joined with it.").format(member=member))
+            return
         held = strike(registrar, member, now=_now())
         try:
             publish(registrar, address=address)

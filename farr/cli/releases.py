@@ -12,7 +12,7 @@ from farr.cli import output
 from farr.cli.options import AsJson, Home
 from farr.texts import N_, _
 
-app = typer.Typer(no_args_is_help=True, help=N_("Answers given so far: list, show."))
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=N_("Answers given so far: list, show."))
 
 LIST = N_(
     "List the released answers, newest first. Asking such a question again costs nothing.\n\n\b\n  farr releases list"

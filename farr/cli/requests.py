@@ -13,7 +13,7 @@ from farr.cli import output
 from farr.cli.options import AsJson, Home, Progress
 from farr.texts import N_, _
 
-app = typer.Typer(no_args_is_help=True, help=N_("Questions under way: list, show, wait, cancel."))
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=N_("Questions under way: list, show, wait, cancel."))
 
 Identifier = Annotated[str, typer.Argument(metavar="ID", help=N_("The request's id, or the beginning of it."))]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from types import TracebackType
 from typing import Self
@@ -21,10 +23,19 @@ class Waiting:
         """Show progress if ``wanted``; if that says nothing, on a terminal and not for scripts."""
         self._live = Live.on_stderr(wanted=wanted, as_json=as_json)
         self._begun = time.monotonic()
+        self._last: RequestState | None = None
+        # Nothing may change for a long time, so the names cannot wait for the next change.
+        self._reminder = threading.Timer(NAMES_AFTER + 0.05, self._remind)
+        self._reminder.daemon = True
 
     def told(self, state: RequestState) -> None:
         """Show a state."""
+        self._last = state
         self._live.say(self._text(state))
+
+    def _remind(self) -> None:
+        if self._last is not None and self._last.waited_for:
+            self._live.say(self._text(self._last))
 
     def _text(self, state: RequestState) -> str:
         if state.state == "waiting":
@@ -39,9 +50,14 @@ class Waiting:
 
     def __enter__(self) -> Self:
         self._live.__enter__()
+        self._reminder.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._reminder.cancel()
         self._live.__exit__(kind, error, trace)
+        if kind is KeyboardInterrupt and self._last is not None:
+            text = _("the request goes on; wait for it with: farr requests wait {id}")
+            sys.stderr.write(text.format(id=self._last.id[:8]) + "\n")

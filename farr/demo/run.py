@@ -16,6 +16,7 @@ from farr.federation import Hospital
 from farr.lab import up as labs
 from farr.lab.hospitals import in_folders
 from farr.lab.record import ANALYST
+from farr.lab.watchdog import Watch
 from farr.problems import Problem, problem_of
 from farr.result import plain_units
 from farr.texts import _, language
@@ -111,8 +112,8 @@ class Course:
 Told = Callable[[Course], None]
 
 
-def start(home: Path, progress: labs.Progress) -> float:
-    """Bring up the hospitals in ``home``; return the seconds until all were connected."""
+def start(home: Path, watch: Watch, progress: labs.Progress) -> float:
+    """Bring up the hospitals in ``home``, guarded by ``watch``; return the seconds until all were connected."""
     begun = time.monotonic()
     catalogue = read_catalogue((FOLDER / "stroke.toml").read_bytes(), "stroke.toml")
     labs.up(
@@ -124,6 +125,7 @@ def start(home: Path, progress: labs.Progress) -> float:
             policy=POLICY,
             name="stroke-demo",
         ),
+        watch,
         progress=progress,
     )
     return time.monotonic() - begun

@@ -14,7 +14,7 @@ from farr.coordinating import CoordinatorAdmission, CoordinatorApplication
 from farr.errors import FarrError
 from farr.lab import record
 from farr.lab.hospitals import Hospital
-from farr.registrar.admission import decide
+from farr.registrar.admission import decide, note_published, publication
 from farr.registrar.founding import Registrar, at_work, found_federation
 from farr.registrar.tokens import Invitation, give
 from farr.texts import _
@@ -66,6 +66,8 @@ def found(lab: Path, *, federation: str, catalogue: Catalogue, hospitals: Sequen
             raise FarrError(refused.code, _("{member} was not admitted").format(member=refused.member))
         for member in members:
             _complete(registrar, member, now)
+        # They have their admissions: a later `farr registrar admit` counts newcomers only.
+        note_published(registrar, publication(registrar))
     # Written once more with the roster that names all members, so the coordinator starts with it.
     coordinating.complete(lab / record.COORDINATOR, CoordinatorAdmission.from_file(write_admission()), now=now)
     return address

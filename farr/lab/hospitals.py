@@ -101,10 +101,14 @@ def split(file: Path, table: str, column: str, into: Path, most: int | None) -> 
 def _names(values: Sequence[str]) -> dict[str, str]:
     """Return a member id for each value of the column that hospitals are split by."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for position, value in enumerate(values, start=1):
-        plain = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:40]
-        name = f"site-{plain}" if plain.isdigit() or not plain else plain
-        names[value] = f"{name}-{position}" if not plain or name in names.values() else name
+        plain = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:40].strip("-")
+        name = f"site-{plain}" if plain.isdigit() else plain or f"hospital-{position}"
+        while name in taken:
+            name = f"{name}-{position}"
+        names[value] = name
+        taken.add(name)
     return names
 
 

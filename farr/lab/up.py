@@ -15,6 +15,7 @@ from farr.lab.hospitals import Hospital
 from farr.lab.node_homes import furnish
 from farr.lab.processes import Process, alive
 from farr.lab.record import Lab
+from farr.lab.watchdog import Watch
 from farr.states import PASSING
 from farr.texts import _
 from queries.catalogue import Catalogue
@@ -45,8 +46,8 @@ class Federation:
     """Name of the federation."""
 
 
-def up(home: Path, federation: Federation, *, progress: Progress = lambda _connected, _of: None) -> Lab:
-    """Start a lab in ``home`` and return it once every hospital is connected.
+def up(home: Path, federation: Federation, watch: Watch, *, progress: Progress = lambda _connected, _of: None) -> Lab:
+    """Start a lab in ``home``, guarded by ``watch``, and return it once every hospital is connected.
 
     Whatever stops the start (a failing process, Ctrl-C), everything that was started is stopped again.
     """
@@ -57,6 +58,7 @@ def up(home: Path, federation: Federation, *, progress: Progress = lambda _conne
         _clear(home)
         lab = Lab(home=home)
         record.write(lab)
+        watch.arm()
         try:
             return _start(lab, federation, progress)
         except BaseException:

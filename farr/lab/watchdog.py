@@ -1,6 +1,7 @@
 """A small process that ends a lab whose starter vanished: killed, crashed, or its terminal closed.
 
-The starter holds a pipe to it. When the pipe closes without the word, the recorded processes are stopped.
+The starter holds a pipe to it and says through it that the lab is its own to stop. When the pipe closes after that
+without another word, all processes of the lab are stopped.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Self
 from farr.lab import record
 from farr.lab.processes import marked, stop
 
-WORD = "leave them running"
+MINE = "stop them"
+LEAVE = "leave them running"
 
 
 class Watch:
-    """Guards the processes of a lab while the block runs; they outlive it only after ``release``.
+    """Guards the processes of a lab from ``arm`` on; they outlive the block only after ``release``.
 
     Guarantee: a starter that is killed at any moment leaves no process of the lab behind. Test:
     tests/journeys/test_lab_journey.py::test_a_killed_start_leaves_no_process.
@@ -41,9 +43,15 @@ class Watch:
         )
         return self
 
+    def arm(self) -> None:
+        """Say that the lab in the folder is the starter's own: nobody else's was running there."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(MINE)
+            self._process.stdin.flush()
+
     def release(self) -> None:
         """Let the processes run on."""
-        self._close(WORD)
+        self._close(LEAVE)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -59,9 +67,9 @@ class Watch:
         self._process.wait()
 
 
-def watch(home: Path, word: str) -> None:
-    """Stop every process of the lab, unless the word was said."""
-    if word != WORD:
+def watch(home: Path, said: str) -> None:
+    """Stop every process of the lab if that, and nothing more, was said."""
+    if said == MINE:
         # One that was started a moment before the end may not be recorded yet, but it is marked.
         stop((*(record.read(home).processes if record.is_lab(home) else ()), *marked(home)))
 

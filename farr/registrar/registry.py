@@ -138,7 +138,7 @@ class Registry:
 
     def add_grant(self, grant: Grant) -> None:
         """Keep what a new token admits; an earlier token for the same member that was not used is void from now on."""
-        self._connection.execute("DELETE FROM grants WHERE member = ? AND certificate IS NULL", (grant.member,))
+        self.void(grant.member)
         self._connection.execute(
             "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 0)",
             (
@@ -152,6 +152,11 @@ class Registry:
                 grant.expires_at,
             ),
         )
+
+    def void(self, member: str) -> bool:
+        """Forget the token for a member that was not used yet; return whether there was one."""
+        removed = self._connection.execute("DELETE FROM grants WHERE member = ? AND certificate IS NULL", (member,))
+        return removed.rowcount > 0
 
     def grant(self, token: bytes) -> Grant | None:
         """Return what a token admits; None when there is no such token."""

@@ -89,6 +89,16 @@ def give(registrar: Registrar, invitation: Invitation, *, now: int) -> str:
     return encode(token)
 
 
+def withdraw(registrar: Registrar, member: str) -> bool:
+    """Make the token that was given out for a member void, if it was not used yet; return whether there was one.
+
+    Guarantee: a token that went astray admits nobody afterwards. Test:
+    tests/farr/test_registrar.py::test_a_withdrawn_token_admits_nobody.
+    """
+    with registrar.registry.transaction():
+        return registrar.registry.void(member)
+
+
 def _check(registrar: Registrar, invitation: Invitation) -> None:
     checks.name(invitation.member, "member id")
     for text in (invitation.label_en, invitation.label_zh, *invitation.attributes.values()):

@@ -14,12 +14,12 @@ from farr.federation import Known, read
 from farr.home import Home
 from protocols import PROTOCOL_VERSION, ring
 from protocols import request as requests
-from protocols import round as rounds
 from protocols import roster as rosters
+from protocols import round as rounds
 from protocols.announcement import Announcement
 from protocols.credentials import Credentials
-from protocols.round import Contributor
 from protocols.roster import Member, Roster
+from protocols.round import Contributor
 from protocols.signing import IdentityKey
 from protocols.wire_pb2 import (
     Description,
@@ -30,10 +30,10 @@ from protocols.wire_pb2 import (
     SiteProgress,
     State,
 )
+from queries.accounting import rho_of_units
 from queries.canonical import decode
 from queries.catalogue_file import read_catalogue
 from queries.measurement import calibrate
-from queries.accounting import rho_of_units
 from queries.plan import Plan
 from queries.sensitivity import of_tally
 from queries.tally import tally

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -93,7 +94,8 @@ def test_sql_gives_a_frame_with_intervals_and_metadata(asked):
     frame = asked.sql(BY_SEX, epsilon=1.0)
     assert list(frame.columns) == ["性别", "人数", "人数_low", "人数_high"]
     assert list(frame["人数"]) == [100.0, 100.0]
-    assert (frame["人数_low"] < 100).all() and (frame["人数_high"] > 100).all()
+    assert (frame["人数_low"] < 100).all()
+    assert (frame["人数_high"] > 100).all()
     facts = json.loads(json.dumps(frame.attrs["farr"], allow_nan=False))
     assert facts["privacy"]["masks"] == "none"
     assert (facts["privacy"]["m"], facts["privacy"]["h"], facts["privacy"]["c"]) == (2, 1, 3)
@@ -188,9 +190,7 @@ def test_a_release_that_was_tampered_with_is_refused(tmp_path, signed):
     good = harbour.answer(signed)
     opening.open_release(good, known)
 
-    release = releases.read(
-        good, federation="harbour", coordinator_key=harbour.key("coordinator").public
-    )
+    release = releases.read(good, federation="harbour", coordinator_key=harbour.key("coordinator").public)
     roster, coordinator = harbour.roster(), harbour.key("coordinator")
     bad = {
         "forged": releases.write(release, roster, harbour.key("aden")),
@@ -205,10 +205,12 @@ def test_a_release_that_was_tampered_with_is_refused(tmp_path, signed):
         "honest": harbour.answer(signed, honest=2),
         "newer": harbour.answer(signed, under=harbour.roster(version=9)),
     }
+    believed = []
     for name, message in bad.items():
-        with pytest.raises(Rejected):
+        with suppress(Rejected):
             opening.open_release(message, known)
-            pytest.fail(name)
+            believed.append(name)
+    assert believed == []
 
 
 def test_an_old_release_is_shown_while_its_signers_are_members(tmp_path, signed):
@@ -319,7 +321,7 @@ def test_a_wait_survives_a_coordinator_that_restarts(asked, quay, monkeypatch):
 
     quay.watch = breaking
     assert asked.ask(BY_SEX).sites.silent == ()
-    quay.watch = lambda request, timeout: (_ for _ in ()).throw(FarrError("unknown-member", "revoked"))
+    quay.watch = lambda *_arguments: (_ for _ in ()).throw(FarrError("unknown-member", "revoked"))
     with pytest.raises(FarrError, match="revoked"):
         asked.ask("SELECT COUNT(*) AS n FROM stay")
 
@@ -359,7 +361,8 @@ def test_a_failure_says_how_many_answered_and_why_others_refused():
     error = failure(read_state(status))
     assert error.code == "budget"
     assert error.message.splitlines()[0] == "1 of 4 hospitals answered, 3 needed"
-    assert "brest, cadiz" in error.message and "dakar" in error.message
+    assert "brest, cadiz" in error.message
+    assert "dakar" in error.message
     assert error.details["refusals"] == {"budget": ["brest", "cadiz"]}
     del status.sites[1:3]
     assert failure(read_state(status)).code == "too-few"

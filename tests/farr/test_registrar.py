@@ -16,6 +16,7 @@ from farr.registrar import admit as visits
 from farr.registrar.admission import decide, note_published, publication, revoke
 from farr.registrar.ca import Authority, found
 from farr.registrar.founding import at_work
+from farr.registrar.tokens import withdraw
 from protocols import joining, token
 from protocols.credentials import SERVER_NAME
 from protocols.errors import Rejected
@@ -255,6 +256,17 @@ def test_a_new_token_voids_the_one_before(registrar):
     astray, given_token = invite(registrar), invite(registrar)
     assert refusal(registrar, application(astray)) == "bad-token"
     assert decide(registrar, [application(given_token)], now=NOW).admitted == ("st-mary",)
+
+
+def test_a_withdrawn_token_admits_nobody(registrar):
+    """A token that was taken back is refused, once; one that was used cannot be taken back."""
+    astray = invite(registrar)
+    assert withdraw(registrar, "st-mary")
+    assert not withdraw(registrar, "st-mary")
+    assert refusal(registrar, application(astray)) == "bad-token"
+    decide(registrar, [application(invite(registrar))], now=NOW)
+    assert not withdraw(registrar, "st-mary")
+    assert "st-mary" in members(registrar)
 
 
 def test_a_forged_signature_is_refused(registrar):

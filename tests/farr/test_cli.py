@@ -1,0 +1,362 @@
+"""The command line: quick to start, exit codes that scripts rely on, errors that point, tables that line up."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+from rich.cells import cell_len
+
+import farr
+from farr import texts
+from farr.cli import figures, main
+from farr.errors import FarrError
+from farr.states import read as read_state
+from protocols.wire_pb2 import RequestStatus, SiteProgress, State
+from queries.answer import Estimate
+from tests.farr import harbour
+
+BY_SEX = "SELECT sex AS 性别, COUNT(*) AS 人数 FROM stay GROUP BY sex"
+HEAVY = ("pandas", "grpc", "sqlglot", "duckdb", "ibis", "numpy", "opendp", "cryptography", "pyarrow")
+
+
+@pytest.fixture(autouse=True)
+def english_afterwards(monkeypatch):
+    """Leave the process speaking English."""
+    monkeypatch.setenv("LANGUAGE", "en")
+    yield
+    texts.use("en")
+
+
+@pytest.fixture
+def quay():
+    """A coordinator."""
+    return harbour.Quay()
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path, quay):
+    """Run a command as the harbour's analyst; return exit code, output, errors."""
+    federation = harbour.federation(tmp_path / "home", quay)
+    monkeypatch.setattr(farr, "connect", lambda _home=None: federation)
+
+    def command(*arguments, **environment):
+        code = main.main(list(arguments), environment)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return command
+
+
+def farr_command(*arguments, **options):
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "farr", *arguments], capture_output=True, text=True, check=False, timeout=60, **options
+    )
+
+
+# --- start-up
+
+
+def test_help_starts_in_half_a_second():
+    """The best of three starts of `farr --help` takes under 0.5 s."""
+    seconds = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        assert farr_command("--help").returncode == 0
+        seconds.append(time.perf_counter() - begun)
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize(
+    "command", [["--help"], ["query", "--help"], ["node", "serve", "--help"], ["lab", "up", "--help"]]
+)
+def test_help_imports_nothing_heavy(command):
+    """Help of any command loads no engine, no gRPC, no pandas."""
+    code = (
+        "import sys; from farr.cli.main import main; main(sys.argv[1:], {});"
+        f"print('heavy:', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True).stdout
+    assert "heavy: []" in shown
+
+
+def test_a_question_loads_no_node_and_no_coordinator():
+    """`farr query` does not pay for the engine or the services: they are other commands."""
+    code = (
+        "import sys, farr.cli.query, farr.client;"
+        "print([name for name in ('node', 'coordinator', 'duckdb', 'ibis', 'pandas', 'opendp') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def every_command(group, context, path=()):
+    """Yield the path and the command of every leaf."""
+    import click
+
+    for name in group.list_commands(context):
+        command = group.commands[name]
+        if isinstance(command, click.Group):
+            yield from every_command(command, context, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def test_every_command_explains_itself():
+    """Each command has a help text, each option too; those that print data have --json."""
+    import click
+    import typer.main
+
+    root = typer.main.get_command(main.app)
+    found = dict(every_command(root, click.Context(root)))
+    assert {("query",), ("lab", "up"), ("demo",), ("requests", "wait"), ("node", "serve")} <= found.keys()
+    for path, command in found.items():
+        assert command.help, path
+        assert [each.name for each in command.params if each.param_type_name == "option" and not each.help] == [], path
+        if path != ("demo",):
+            assert any("--json" in each.opts for each in command.params), path
+
+
+# --- exit codes and errors
+
+
+def test_a_usage_error_is_2_a_refusal_1_and_success_0(run):
+    """Scripts can tell a mistyped command from a refused question."""
+    assert run("query", BY_SEX)[0] == 0
+    assert run("query")[0] == 2
+    assert run("nonsense")[0] == 2
+    assert run("query", "--epsilon", "much", BY_SEX)[0] == 2
+    assert run("--lang", "xx", "budget")[0] == 2
+    assert run("query", "SELECT 1")[0] == 1
+
+
+def test_a_refusal_points_at_the_place_and_says_what_to_do(run):
+    """On standard error: what, where with a caret, what to do. Nothing on standard output."""
+    code, out, err = run("query", "SELECT patient_id FROM stay")
+    assert (code, out) == (1, "")
+    line, carets = err.splitlines()[1:3]
+    assert line.strip() == "SELECT patient_id FROM stay"
+    assert line[carets.index("^") : carets.rindex("^") + 1] == "patient_id"
+    assert "COUNT(DISTINCT patient_id)" in err
+
+
+def test_errors_are_json_for_scripts(run):
+    """With --json, one object with code, message and remedy on standard output, and nothing else anywhere."""
+    code, out, err = run("query", "--json", "SELECT patient_id FROM stay")
+    assert (code, err) == (1, "")
+    error = json.loads(out)["error"]
+    assert (error["code"], error["start"], error["end"]) == ("statement", 7, 17)
+    assert error["message"]
+    assert error["remedy"]
+    code, out, _err = run("query", "--json")
+    assert (code, json.loads(out)["error"]["code"]) == (2, "usage")
+
+
+def test_an_unexpected_error_is_not_hidden(run, monkeypatch):
+    """A defect shows its traceback instead of a polite sentence."""
+    monkeypatch.setattr(farr, "connect", lambda _home=None: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("budget")
+
+
+def test_a_catalogue_is_checked_without_a_federation(run, tmp_path):
+    """A good file is described; an error names file and key."""
+    file = tmp_path / "harbour.toml"
+    file.write_bytes(harbour.CATALOGUE)
+    code, out, _err = run("catalogue", "check", str(file))
+    assert (code, "stay" in out) == (0, True)
+    file.write_bytes(harbour.CATALOGUE.replace(b"rows_per_patient = 2", b""))
+    code, out, _err = run("catalogue", "check", str(file), "--json")
+    error = json.loads(out)["error"]
+    assert (code, error["file"], error["key"]) == (1, "harbour.toml", "tables.stay.rows_per_patient")
+    assert run("catalogue", "check", str(tmp_path / "none.toml"))[0] == 1
+
+
+# --- questions
+
+
+def test_json_prints_one_object_with_chinese_as_it_is(run):
+    """The contract's keys, and no escape sequences."""
+    code, out, err = run("query", "--json", BY_SEX)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["rows"][0].keys() == {"性别", "人数", "人数_low", "人数_high"}
+    assert "性别" in out
+
+
+def test_a_table_lines_up_with_wide_characters(run):
+    """Every line of the table is as wide as its rule on the screen, although Chinese takes two cells."""
+    _code, out, _err = run("query", BY_SEX, "--lang", "zh")
+    lines = out.splitlines()
+    rule = next(index for index, line in enumerate(lines) if line.startswith("──"))
+    table = [lines[rule - 1], *lines[rule + 1 : rule + 3]]
+    assert {cell_len(line.rstrip()) for line in table} == {cell_len(lines[rule].rstrip())}
+    assert "女" in table[1]
+    assert "±" in table[1]
+
+
+def test_a_dry_run_asks_nothing(run, quay):
+    """Cost, expected error, hospitals and what is left; no request leaves."""
+    code, out, _err = run("query", "--dry-run", "--json", "--within", "5%", "--expect", "2000", BY_SEX)
+    plain = json.loads(out)
+    assert code == 0
+    assert plain["half_width"]["人数"] == pytest.approx(100, rel=0.01)
+    assert plain["sites"]["needed"] == 4
+    assert plain["cost"]["epsilon"] > 0
+    assert plain["too_little_left"] == []
+    assert run("query", "--dry-run", BY_SEX)[0] == 0
+    assert quay.submitted == []
+
+
+def test_a_dry_run_says_which_hospitals_have_too_little_left(run, quay):
+    """A hospital whose budget does not cover the question is named before anything is asked."""
+    poor = harbour.description(spent=harbour.LIFETIME - 1)
+    quay.describe = lambda: poor
+    _code, out, _err = run("query", "--dry-run", "--json", BY_SEX)
+    assert json.loads(out)["too_little_left"] == list(harbour.SITES)
+
+
+def test_progress_is_silent_for_scripts_and_can_be_asked_for(run):
+    """Nothing on standard error where that is no terminal, unless --progress is given."""
+    assert run("query", BY_SEX)[2] == ""
+    assert "5 of 5 hospitals answered" in run("query", "--fresh", "--progress", "--json", BY_SEX)[2]
+
+
+def test_an_answer_is_written_for_spreadsheets(run, tmp_path):
+    """--csv writes the file beside what is printed."""
+    assert run("query", BY_SEX, "--csv", str(tmp_path / "a.csv"))[0] == 0
+    assert (tmp_path / "a.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+
+
+def test_requests_and_releases_are_listed_shown_waited_for_and_cancelled(run):
+    """A question that is not waited for is found again by the beginning of its id."""
+    _code, out, _err = run("query", "--no-wait", BY_SEX)
+    identifier = out.strip()
+    assert json.loads(run("requests", "list", "--json")[1])[0]["id"] == identifier
+    assert identifier[:8] in run("requests", "list")[1]
+    assert "aden" in run("requests", "show", identifier[:8])[1]
+    assert json.loads(run("requests", "wait", identifier, "--json")[1])["release"]["id"] == identifier
+    assert json.loads(run("releases", "list", "--json")[1])[0]["id"] == identifier
+    assert BY_SEX in run("releases", "show", identifier[:8])[1]
+    assert json.loads(run("requests", "cancel", identifier, "--json")[1])["state"] == "cancelled"
+    assert run("requests", "show", "ffff")[0] == 1
+
+
+def test_budgets_are_shown_in_epsilons(run):
+    """By hospital: for life and left."""
+    budgets = json.loads(run("budget", "--json")[1])
+    assert [each["site"] for each in budgets] == list(harbour.SITES)
+    assert budgets[0]["remaining"]["units"] == harbour.LIFETIME
+    assert "aden" in run("budget")[1]
+
+
+# --- languages
+
+
+def test_the_language_can_be_chosen_anywhere_on_the_line(run):
+    """--lang before or after the command, and FARR_LANG, give the same."""
+    english = run("budget")[1]
+    before = run("--lang", "zh", "budget")[1]
+    assert before != english
+    assert before == run("budget", "--lang=zh")[1] == run("budget", FARR_LANG="zh")[1]
+    assert run("budget", FARR_LANG="zh", LANG="C")[1] == before
+    assert run("--lang", "en", "budget", FARR_LANG="zh")[1] == english
+
+
+def test_an_argument_after_two_dashes_is_not_an_option(run):
+    """A statement may contain what looks like an option."""
+    code, _out, err = run("query", "--", "--lang")
+    assert (code, "--lang" in err) == (1, True)
+
+
+# --- figures
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "shown"),
+    [
+        (1234.0, 1190.0, 1278.0, "1,234 ± 44"),
+        (0.5321, 0.5011, 0.5631, "0.532 ± 0.031"),
+        (-3.0, -40.0, 34.0, "-3 ± 37"),
+        (-0.2, -40.0, 39.6, "0 ± 40"),
+        (21.0, 10.0, 40.0, "21 (10 to 40)"),
+        (106.0, None, None, "106 (unbounded)"),
+        (None, None, None, "undefined"),
+        (7.0, 7.0, 7.0, "7 ± 0"),
+    ],
+)
+def test_figures_show_the_digits_that_the_noise_leaves(value, low, high, shown):
+    """Two digits of the half-width, the same places in the value; both ends where the interval is lopsided."""
+    if shown == "7 ± 0":
+        shown = "7"
+    assert figures.figures([Estimate(value=value, low=low, high=high, flags=())]) == [shown]
+
+
+def test_every_flag_has_a_mark():
+    """No flag of an answer is dropped on its way to a person."""
+    from queries.answer import FLAGS
+
+    assert FLAGS.keys() == figures.MARKS.keys()
+
+
+def test_those_who_are_waited_for_are_named_after_a_while():
+    """At first only the count; after two seconds the hospitals that have not answered."""
+    from farr.cli.waiting import Waiting
+
+    status = RequestStatus(
+        id=bytes(16), state=State.STATE_RUNNING, asked=3, answered=1, needed=2,
+        sites=[SiteProgress(site="aden", state="answered"), SiteProgress(site="brest", state="asked")],
+    )  # fmt: skip
+    waiting = Waiting(wanted=False, as_json=False)
+    assert waiting._text(read_state(status)) == "1 of 3 hospitals answered"
+    waiting._begun -= 3
+    assert waiting._text(read_state(status)) == "1 of 3 hospitals answered (waiting for brest)"
+
+
+def test_the_names_appear_although_nothing_changes(monkeypatch, capsys):
+    """A hospital that hangs sends nothing; after the while its name is shown all the same, and only while waiting."""
+    from farr.cli import waiting as module
+
+    monkeypatch.setattr(module, "NAMES_AFTER", 0.1)
+    status = RequestStatus(
+        id=bytes(16), state=State.STATE_RUNNING, asked=1, sites=[SiteProgress(site="brest", state="asked")]
+    )
+    with module.Waiting(wanted=True, as_json=False) as waiting:
+        waiting.told(read_state(status))
+        time.sleep(0.4)
+    assert capsys.readouterr().err.splitlines()[-1] == "0 of 1 hospitals answered (waiting for brest)"
+    assert not waiting._reminder.is_alive()
+
+
+def test_errors_for_people_keep_brackets_as_they_are(run, monkeypatch):
+    """Text in square brackets is text, not markup."""
+
+    def refuse(home=None):
+        raise FarrError("odd", "a [bold]bracket[/bold]", remedy="[x]")
+
+    monkeypatch.setattr(farr, "connect", refuse)
+    err = run("budget")[2]
+    assert re.search(r"a \[bold\]bracket\[/bold\]", err)
+    assert "[x]" in err
+
+
+def test_an_interrupted_wait_says_how_to_go_on(run, quay):
+    """Ctrl-C while waiting ends with 130 and names the request, which goes on."""
+
+    def interrupted(request, timeout):
+        quay.statuses[request].state = State.STATE_RUNNING
+        yield quay.statuses[request]
+        raise KeyboardInterrupt
+
+    quay.watch = interrupted
+    code, out, err = run("query", BY_SEX)
+    assert (code, out) == (130, "")
+    assert quay.submitted[-1].id.hex()[:8] in err
+
+
+def test_lines_are_not_broken_for_scripts(run, quay):
+    """Where the output is no terminal, a long line stays one line."""
+    statement = "SELECT COUNT(*) AS n FROM stay WHERE " + " OR ".join(f"age = {age}" for age in range(60))
+    identifier = run("query", "--no-wait", statement)[1].strip()
+    assert statement in run("requests", "show", identifier)[1].splitlines()
