@@ -16,9 +16,9 @@ COPY protocols ./protocols
 COPY queries ./queries
 RUN pip install -c constraints.txt . && rm -rf /src/build
 
-# The demonstration's agreement and its hospitals, where docker-compose.yml names them.
-COPY farr/demo/catalogue.toml /data/catalogue.toml
-COPY farr/demo/data /data
+# The demonstration's agreement, how its files are written, and its hospitals, where docker-compose.yml names them.
+COPY farr/demo/stroke.toml farr/demo/stroke_mapping.toml /data/
+COPY farr/demo/data/ist /data/ist
 
 WORKDIR /state
 USER farr

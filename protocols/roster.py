@@ -122,9 +122,7 @@ def read(signed: Signed, *, federation: str, registrar_key: bytes, held: int = 0
     Guarantee: no member can be invented, changed, or brought back from an older roster without the registrar's key.
     Test: tests/protocols/test_roster.py::test_only_the_registrars_newest_roster_is_accepted.
     """
-    message = checks.parse(
-        RosterMessage, verify(signed, kind=KIND, federation=federation, public_key=registrar_key)
-    )
+    message = checks.parse(RosterMessage, verify(signed, kind=KIND, federation=federation, public_key=registrar_key))
     if message.federation != federation:
         raise Rejected("wrong-federation", message.federation)
     if message.version < max(1, held):

@@ -52,9 +52,7 @@ def verify(signed: Signed, *, kind: str, federation: str, public_key: bytes) -> 
     if signed.suite != SUITE or signed.kind != kind or len(signed.signature) != SIGNATURE_BYTES:
         raise Rejected("malformed", f"expected a signed {kind} of suite {SUITE}")
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(
-            signed.signature, _message(kind, federation, signed.body)
-        )
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signed.signature, _message(kind, federation, signed.body))
     except (InvalidSignature, ValueError) as error:
         raise Rejected("bad-signature", kind) from error
     return signed.body

@@ -25,7 +25,7 @@ from tests.node.ward import HEADER, PRESSURE, SITE_KEY, catalogue, prepared
 def rows(made: Prepared, columns: str = "*", where: str = "true") -> list[tuple[Any, ...]]:
     """Return prepared rows, sorted."""
     with duckdb.connect(str(made.path), read_only=True) as connection:
-        return connection.execute(f"SELECT {columns} FROM admission WHERE {where} ORDER BY ALL").fetchall()  # noqa: S608
+        return connection.execute(f"SELECT {columns} FROM admission WHERE {where} ORDER BY ALL").fetchall()
 
 
 def mapped(text: str) -> SourceMapping:

@@ -306,7 +306,7 @@ def test_a_scan_larger_than_its_memory_spills_instead_of_failing(tmp_path: Path)
     with duckdb.connect(str(tmp_path / "large.duckdb")) as connection:
         columns = "0 AS sex, 1 AS dx, 0 AS \"dx@chapter\", 1 AS sbp, DATE '2021-01-01' AS admitted"
         connection.execute(
-            f"CREATE TABLE admission AS SELECT {columns}, hash(i) // 2 AS _patient, hash(i) AS _order "  # noqa: S608
+            f"CREATE TABLE admission AS SELECT {columns}, hash(i) // 2 AS _patient, hash(i) AS _order "
             "FROM range(400000) AS numbers(i)"
         )
     scanner = Scanner(tmp_path / "large.duckdb", memory_limit="10MB")

@@ -139,7 +139,7 @@ def test_a_plain_answer_is_json():
 )
 def test_rows_are_chosen_by_their_noised_values(clause, shown, hidden):
     """HAVING, ORDER BY and LIMIT judge what was released, and what they hide is counted."""
-    found = Release(f"SELECT ward, COUNT(*) AS n FROM admission GROUP BY ward {clause}").answer([[30, -5, 16]])  # noqa: S608
+    found = Release(f"SELECT ward, COUNT(*) AS n FROM admission GROUP BY ward {clause}").answer([[30, -5, 16]])
     assert [row.cells[0] for row in found.rows] == shown
     assert found.hidden == hidden
     assert ("selected" in found.flags) == ("HAVING" in clause or "LIMIT" in clause)
@@ -148,11 +148,11 @@ def test_rows_are_chosen_by_their_noised_values(clause, shown, hidden):
 @pytest.mark.parametrize("direction", ["ASC", "DESC"])
 def test_undefined_values_come_last_and_meet_no_condition(direction):
     """A mean over nothing is neither above nor below anything, nor not so."""
-    statement = f"SELECT ward, AVG(age) AS a FROM admission GROUP BY ward ORDER BY a {direction}"  # noqa: S608
+    statement = f"SELECT ward, AVG(age) AS a FROM admission GROUP BY ward ORDER BY a {direction}"
     exact = [[50, 0, 60], [100, 100, -100]]
     assert Release(statement).answer(exact).rows[-1].cells[0] == "2"
     for condition in ("a > 0", "NOT a > 0", "a <> 5", "NOT (a > 0 AND a < 1)"):
-        found = Release(f"SELECT ward, AVG(age) AS a FROM admission GROUP BY ward HAVING {condition}").answer(exact)  # noqa: S608
+        found = Release(f"SELECT ward, AVG(age) AS a FROM admission GROUP BY ward HAVING {condition}").answer(exact)
         assert "2" not in [row.cells[0] for row in found.rows]
 
 
