@@ -24,6 +24,7 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "key-in-use": "another member has this signing key already; make keys on each machine, never copy a home",
         # rosters and catalogues
         "stale-roster": "the roster is older than one already held, or not signed by this federation's registrar",
+        "unknown-roster": "the coordinator does not hold that roster",
         "wrong-federation": "the message belongs to another federation",
         "wrong-catalogue": "the question was made for another catalogue; connect again and ask anew",
         # requests and announcements
@@ -40,8 +41,19 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "budget": "the hospital's budget for life does not cover the question",
         "wrong-length": "the vector has another length than the plan says",
         "late": "the upload came after the round was closed",
+        # the secure sum
+        "too-few-nodes": "fewer hospitals hold keys than the secure sum needs; wait for more to connect",
+        "no-beacon": "so many hospitals need a committee drawn by a public beacon; configure one",
+        "wrong-epoch": "the message belongs to another epoch; it is renewed in the background",
+        "not-in-freeze": "this hospital's key is not in the epoch's list; it takes part from the next epoch on",
+        "unknown-round": "this hospital has not accepted the announcement that the message names",
+        "bad-survivors": "the named survivors are not hospitals of the round",
+        "bad-quorum": "too few hospitals confirmed the survivors, or a confirmation does not hold",
+        "bad-share": "a key share does not open: it was made for another hospital, slot or round",
+        "bad-sum": "the masks did not cancel, so nothing was released; one hospital sent wrong key shares",
         # outcomes
         "too-few": "fewer hospitals answered in time than the question needs; ask again when more are connected",
+        "interrupted": "the coordinator restarted in mid-round; what hospitals sent stays charged; ask again",
         "cancelled": "the request was cancelled",
         "unknown-request": "there is no such request, or it is another analyst's",
         "busy": "too many requests are waiting; try again later",

@@ -12,6 +12,8 @@ FIELDS = (
     "peer",
     "request",
     "round",
+    "epoch",
+    "slot",
     "release",
     "code",
     "reference",

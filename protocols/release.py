@@ -16,7 +16,7 @@ from protocols.wire_pb2 import Contribution, Note, Signed
 from protocols.wire_pb2 import Release as ReleaseMessage
 
 KIND = "release"
-NO_MASKS = "none"
+MASKS = "farrsum"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Release:
     """Seconds since 1970, UTC."""
     seconds: float
     """From announcement to sum."""
-    masks: str = NO_MASKS
+    masks: str = MASKS
     """How the uploads were hidden from the coordinator."""
 
 

@@ -6,16 +6,23 @@ from dataclasses import dataclass
 
 from protocols import checks
 from protocols.errors import Rejected
+from protocols.farrsum.parameters import Trust
 from protocols.roster import Roster
 from protocols.signing import IdentityKey, sign, verify
 from protocols.wire_pb2 import Request as RequestMessage
 from protocols.wire_pb2 import Role, Signed
+from protocols.wire_pb2 import Trust as TrustMessage
 
 KIND = "request"
 
 ID_BYTES = 16
 MOST_PLAN_BYTES = 1 << 20
 MOST_TEXT = 1 << 16
+_TRUST = {
+    Trust.NONE: TrustMessage.TRUST_NONE,
+    Trust.FIFTH: TrustMessage.TRUST_FIFTH,
+    Trust.THIRD: TrustMessage.TRUST_THIRD,
+}
 LONGEST_LIFE = 31 * 24 * 3600
 """Seconds for which a request may wait for hospitals."""
 
@@ -50,6 +57,8 @@ class Request:
     """As it was typed, for people; nothing is computed from it."""
     fresh: bool
     """Whether a new answer is wanted although a released one would serve."""
+    trust: Trust = Trust.THIRD
+    """How many hospitals are feared to collude with the coordinator: sets the c in h = m - c, so only the noise."""
 
 
 def write(request: Request, key: IdentityKey) -> Signed:
@@ -67,6 +76,7 @@ def write(request: Request, key: IdentityKey) -> Signed:
         expires_at=request.expires_at,
         statement=request.statement,
         fresh=request.fresh,
+        trust=_TRUST[request.trust],
     )
     body = message.SerializeToString(deterministic=True)
     return sign(key, kind=KIND, signer=request.analyst, federation=request.federation, body=body)
@@ -110,4 +120,12 @@ def read(signed: Signed, *, roster: Roster, now: int) -> Request:
         expires_at=message.expires_at,
         statement=message.statement,
         fresh=message.fresh,
+        trust=_trust(message.trust),
     )
+
+
+def _trust(setting: TrustMessage) -> Trust:
+    for trust, known in _TRUST.items():
+        if known == setting:
+            return trust
+    raise Rejected("malformed", "trust setting")

@@ -1,7 +1,8 @@
-"""A round, from announcement to sum: the state machine that the coordinator runs, and the whole of it in memory.
+"""A round at the coordinator, from announcement to sum. A value: every step returns a new one.
 
-``run_round`` is the executable specification: the services exchange exactly these messages, so for the same keys and
-the same noisy vectors they release the same bytes (tests/journeys/test_same_bytes.py).
+    upload   ->  fix the survivors, ask the witnesses   confirm  ->  ask the committee   unmask  ->  finish
+
+``rehearsal.py`` runs all of it in memory, message by message, and is the executable specification.
 """
 
 from __future__ import annotations
@@ -12,78 +13,130 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from protocols import announcement as announcements
-from protocols import release as releases
 from protocols import ring, upload
 from protocols.announcement import Announcement
 from protocols.errors import Rejected
+from protocols.farrsum import confirming
+from protocols.farrsum.cohort import Cohort, check_survivors, cohort, context, to_bitmap
+from protocols.farrsum.epoch import Epoch
+from protocols.farrsum.finishing import finish
+from protocols.farrsum.masking import CHECKS
+from protocols.farrsum.seat import enough_asked, split_released
+from protocols.farrsum.slots import SealedShares, split_shares
 from protocols.release import Release
 from protocols.ring import Ring
 from protocols.roster import Roster
-from protocols.signing import IdentityKey
-from protocols.upload import Upload
-from protocols.wire_pb2 import Note, Signed
+from protocols.wire_pb2 import Confirm, Confirmation, Note, Role, Shares, Signed, Unmask, WitnessSignature
 
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """What the coordinator knows of one round. A value: every step returns a new one."""
+    """What the coordinator knows of one round."""
 
     announcement: Announcement
     """What was asked."""
     signed: Signed
     """The same, as the hospitals got it."""
-    tau: bytes
-    """Its digest."""
+    epoch: Epoch
+    """Whose keys hide it."""
+    cohort: Cohort
+    """The contributors, in indexes of the epoch."""
     entries: int
-    """Length of the vectors."""
+    """Length of the answer, without check coordinates."""
     total: Ring
-    """Sum of the uploads so far, modulo 2^64."""
-    answered: tuple[str, ...] = ()
-    """Who is in the sum."""
+    """Sum of the hidden vectors so far, modulo 2^64."""
+    uploads: Mapping[int, SealedShares] = field(default_factory=dict)
+    """Who is in the sum, with the sealed shares of each self-mask."""
     notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
     """Remarks of those who had any."""
     refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Code and reference of each hospital that refused."""
+    survivors: tuple[int, ...] | None = None
+    """Fixed once, when uploads end."""
+    confirmations: Mapping[int, bytes] = field(default_factory=dict)
+    """Signatures of witnesses on the survivors."""
+    answers: Mapping[int, Mapping[int, bytes]] = field(default_factory=dict)
+    """Key shares, by committee member."""
+
+    @property
+    def tau(self) -> bytes:
+        """Return the digest of the announcement."""
+        return self.cohort.tau
+
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """Return who is in the sum, sorted."""
+        return tuple(sorted(self.epoch.members[index] for index in self.uploads))
 
     @property
     def complete(self) -> bool:
-        """Whether every contributor has answered or refused, so that waiting brings nothing more."""
-        return len(self.answered) + len(self.refused) == len(self.announcement.contributors)
+        """Whether every contributor has uploaded or refused, so that waiting brings nothing more."""
+        return len(self.uploads) + len(self.refused) >= len(self.cohort.members)
+
+    @property
+    def sufficient(self) -> bool:
+        """Whether those who uploaded are enough to be the survivors."""
+        try:
+            check_survivors(tuple(self.uploads), epoch=self.epoch, cohort=self.cohort)
+        except Rejected:
+            return False
+        return enough_asked(self.uploads, self.epoch, self.announcement)
 
     @property
     def hopeless(self) -> bool:
-        """Whether too many refused for the minimum to be reached."""
-        return len(self.announcement.contributors) - len(self.refused) < self.announcement.minimum
+        """Whether so many refused that the survivors cannot be enough any more."""
+        possible = [index for index in self.cohort.members if self.epoch.members[index] not in self.refused]
+        return len(possible) < self.cohort.minimum or not enough_asked(possible, self.epoch, self.announcement)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether a quorum of witnesses has signed."""
+        return len(self.confirmations) >= self.epoch.parameters.quorum
+
+    @property
+    def openable(self) -> bool:
+        """Whether enough of the committee has released its shares."""
+        return len(self.answers) >= self.epoch.parameters.threshold
 
 
-def open_round(announcement: Announcement, signed: Signed, entries: int) -> Round:
-    """Start a round whose vectors have ``entries`` entries."""
+def open_round(announcement: Announcement, signed: Signed, *, entries: int, epoch: Epoch) -> Round:
+    """Start a round whose answer has ``entries`` entries."""
+    known = cohort(
+        epoch=epoch,
+        slot=announcement.slot,
+        tau=announcements.tau(signed),
+        contributors=announcement.contributors,
+        minimum=announcement.minimum,
+    )
     return Round(
         announcement=announcement,
         signed=signed,
-        tau=announcements.tau(signed),
+        epoch=epoch,
+        cohort=known,
         entries=entries,
-        total=np.zeros(entries, dtype=np.uint64),
+        total=np.zeros(entries + CHECKS, dtype=np.uint64),
     )
 
 
 def take_upload(state: Round, signed: Signed, *, roster: Roster, now: int) -> Round:
     """Add a hospital's upload to the sum; raise Rejected, changing nothing, for one that does not belong there.
 
-    Guarantee: a hospital is in the sum at most once, and only with a vector that it signed for this announcement.
-    Test: tests/protocols/test_round.py::test_no_upload_counts_twice_or_for_another_round.
+    Guarantee: a hospital is in the sum at most once, with a vector that it signed for this announcement, and never once
+    the survivors are fixed. Test: tests/protocols/test_round.py::test_no_upload_counts_twice_or_for_another_round.
     """
-    taken = upload.read(signed, roster=roster, announcement=state.tau, entries=state.entries)
-    if taken.site not in state.announcement.contributors:
+    taken = upload.read(signed, roster=roster, announcement=state.tau, entries=state.entries + CHECKS)
+    index = state.epoch.index.get(taken.site)
+    if index is None or index not in state.cohort.members:
         raise Rejected("out-of-scope", taken.site)
-    if now > state.announcement.deadline:
+    if state.survivors is not None or now > state.announcement.deadline:
         raise Rejected("late", taken.site)
-    if taken.site in state.answered:
+    if index in state.uploads:
         return state
+    shares = split_shares(taken.salt, taken.sealed, epoch=state.epoch, own=index)
     return replace(
         state,
         total=ring.add(state.total, taken.vector),
-        answered=tuple(sorted((*state.answered, taken.site))),
+        uploads={**state.uploads, index: shares},
         notes={**state.notes, taken.site: taken.notes} if taken.notes else state.notes,
         refused={site: why for site, why in state.refused.items() if site != taken.site},
     )
@@ -91,19 +144,83 @@ def take_upload(state: Round, signed: Signed, *, roster: Roster, now: int) -> Ro
 
 def take_refusal(state: Round, site: str, code: str, reference: str) -> Round:
     """Note that a hospital will not answer; a refusal after an upload changes nothing."""
-    if site not in state.announcement.contributors or site in state.answered:
+    if site not in state.announcement.contributors or state.epoch.index[site] in state.uploads:
         return state
     return replace(state, refused={**state.refused, site: (code, reference)})
 
 
-def close(state: Round, *, released_at: int, seconds: float) -> Release:
-    """Return the sum over those who answered; raise Rejected("too-few") below the minimum."""
-    if len(state.answered) < state.announcement.minimum:
-        raise Rejected("too-few", f"{len(state.answered)} of {state.announcement.minimum}")
+def fix_survivors(state: Round) -> tuple[Round, Confirm]:
+    """End the uploads; raise Rejected("too-few") where they are not enough."""
+    survivors = check_survivors(tuple(state.uploads), epoch=state.epoch, cohort=state.cohort)
+    if not enough_asked(survivors, state.epoch, state.announcement):
+        raise Rejected("too-few", "of the hospitals that the request asks")
+    bitmap = to_bitmap(survivors, len(state.epoch.members))
+    return replace(state, survivors=survivors), Confirm(announcement=state.tau, survivors=bitmap)
+
+
+def take_confirmation(state: Round, site: str, message: Confirmation, *, roster: Roster) -> Round:
+    """Take a witness's signature on the survivors; raise Rejected for any other signature."""
+    survivors = _fixed(state)
+    index = state.epoch.index.get(site)
+    if index not in state.epoch.witnesses or message.signed.signer != site:
+        raise Rejected("wrong-role", site)
+    named = context(survivors, epoch=state.epoch, cohort=state.cohort)
+    confirming.check_one(
+        message.signed.signature, named, member=roster.member(site, Role.ROLE_NODE), epoch=state.epoch, roster=roster
+    )
+    return replace(state, confirmations={**state.confirmations, index: message.signed.signature})
+
+
+def ask_committee(state: Round, deposits: Mapping[int, SealedShares]) -> Mapping[str, Unmask]:
+    """Return what each committee member is asked; ``deposits`` hold the slot's sealed shares of those that dropped."""
+    survivors = _fixed(state)
+    bitmap = to_bitmap(survivors, len(state.epoch.members))
+    # Q signatures suffice; more would only be more to check.
+    chosen = sorted(state.confirmations)[: state.epoch.parameters.quorum]
+    signatures = [WitnessSignature(witness=each, signature=state.confirmations[each]) for each in chosen]
+    asked = {}
+    for keeper in state.epoch.committee:
+        pieces = []
+        for member in state.cohort.members:
+            if member != keeper:
+                shares = state.uploads[member] if member in state.uploads else deposits[member]
+                pieces += [shares.salt, shares.sealed[keeper]]
+        asked[state.epoch.members[keeper]] = Unmask(
+            announcement=state.tau, survivors=bitmap, confirmations=signatures, sealed=b"".join(pieces)
+        )
+    return asked
+
+
+def take_shares(state: Round, site: str, message: Shares) -> Round:
+    """Take a committee member's key shares."""
+    _fixed(state)
+    index = state.epoch.index.get(site)
+    if index is None or index not in state.epoch.point:
+        raise Rejected("wrong-role", site)
+    if index in state.answers:
+        return state
+    return replace(state, answers={**state.answers, index: split_released(message, state.cohort)})
+
+
+def close(state: Round, *, backups: Mapping[int, bytes], released_at: int, seconds: float, threads: int = 1) -> Release:
+    """Take the masks off; raise Rejected where too few answered or the masks did not cancel.
+
+    ``backups`` are the wrapped pairwise seeds of the hospitals that dropped out.
+    """
+    survivors = _fixed(state)
+    vector = finish(
+        state.total,
+        epoch=state.epoch,
+        cohort=state.cohort,
+        survivors=survivors,
+        backups=backups,
+        answers=state.answers,
+        threads=threads,
+    )
     return Release(
         id=state.announcement.request.id,
         announcement=state.signed,
-        vector=state.total,
+        vector=vector,
         contributors=state.answered,
         notes=state.notes,
         released_at=released_at,
@@ -111,47 +228,12 @@ def close(state: Round, *, released_at: int, seconds: float) -> Release:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Contributor:
-    """A hospital in the specification: its key and the vector that it would upload."""
-
-    key: IdentityKey
-    """Signs its upload."""
-    vector: Ring
-    """Its tally with its noise."""
-    notes: tuple[Note, ...] = ()
-    """Its public remarks."""
+def dropped(state: Round) -> tuple[int, ...]:
+    """Return the contributors that are not in the sum, whose slot's secret is opened."""
+    return tuple(member for member in state.cohort.members if member not in state.uploads)
 
 
-def run_round(
-    announcement: Announcement,
-    *,
-    roster: Roster,
-    coordinator: IdentityKey,
-    contributors: Mapping[str, Contributor],
-    entries: int,
-    now: int,
-) -> Signed:
-    """Run a whole round in memory, from the first message to the signed sum.
-
-    ``contributors`` are those who answer, in the order of their answers; any other hospital of the announcement stays
-    silent. Raises Rejected where a message is refused or too few answer.
-    """
-    # The coordinator announces. Each hospital reads the announcement for itself and checks it against its own roster.
-    signed = announcements.write(announcement, roster, coordinator)
-    state = open_round(announcement, signed, entries)
-
-    for site, contributor in contributors.items():
-        announcements.read(signed, roster=roster, now=now)
-
-        # The hospital answers with its noisy vector, bound to this announcement by its digest.
-        answer = Upload(
-            site=site, announcement=announcements.tau(signed), vector=contributor.vector, notes=contributor.notes
-        )
-        signed_upload = upload.write(answer, federation=roster.federation, key=contributor.key)
-
-        # The coordinator adds it to the sum.
-        state = take_upload(state, signed_upload, roster=roster, now=now)
-
-    # The coordinator releases the sum.
-    return releases.write(close(state, released_at=now, seconds=0.0), roster, coordinator)
+def _fixed(state: Round) -> tuple[int, ...]:
+    if state.survivors is None:
+        raise Rejected("unknown-round", "the survivors are not fixed yet")
+    return state.survivors

@@ -14,7 +14,7 @@ from protocols.wire_pb2 import Upload as UploadMessage
 
 KIND = "upload"
 
-MOST_BYTES = (1 << 20) * ring.ENTRY_BYTES + (1 << 12)
+MOST_BYTES = (1 << 20) * ring.ENTRY_BYTES + (1 << 16)
 """Longest upload: the longest tally and its frame."""
 
 
@@ -27,20 +27,30 @@ class Upload:
     announcement: bytes
     """Digest of the announcement that it answers."""
     vector: Ring
-    """Noisy already; hidden as well once there are masks."""
+    """Noisy, and hidden by masks; the last two entries are the check coordinates."""
+    salt: bytes
+    """Of the sealed shares."""
+    sealed: bytes
+    """Shares of the self-mask's key for the committee, in its order without the sender."""
     notes: tuple[Note, ...] = ()
     """Public remarks of the hospital's policy on its part."""
 
 
 def write(upload: Upload, *, federation: str, key: IdentityKey) -> Signed:
     """Sign an upload with the hospital's key."""
-    message = UploadMessage(announcement=upload.announcement, vector=ring.pack(upload.vector), notes=upload.notes)
+    message = UploadMessage(
+        announcement=upload.announcement,
+        vector=ring.pack(upload.vector),
+        notes=upload.notes,
+        salt=upload.salt,
+        sealed=upload.sealed,
+    )
     body = message.SerializeToString(deterministic=True)
     return sign(key, kind=KIND, signer=upload.site, federation=federation, body=body)
 
 
 def read(signed: Signed, *, roster: Roster, announcement: bytes, entries: int) -> Upload:
-    """Return a hospital's upload for this announcement with exactly this many entries; raise Rejected for any other."""
+    """Return a hospital's upload for this announcement with exactly this many entries, check coordinates included."""
     checks.at_most(signed.body, MOST_BYTES, "upload")
     site = roster.member(signed.signer, Role.ROLE_NODE)
     body = verify(signed, kind=KIND, federation=roster.federation, public_key=site.identity_key)
@@ -54,4 +64,6 @@ def read(signed: Signed, *, roster: Roster, announcement: bytes, entries: int) -
         announcement=announcement,
         vector=ring.unpack(message.vector, entries),
         notes=tuple(message.notes),
+        salt=message.salt,
+        sealed=message.sealed,
     )

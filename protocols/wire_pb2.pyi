@@ -15,11 +15,21 @@ class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROLE_ANALYST: _ClassVar[Role]
     ROLE_REGISTRAR: _ClassVar[Role]
 
+class Trust(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRUST_UNSPECIFIED: _ClassVar[Trust]
+    TRUST_NONE: _ClassVar[Trust]
+    TRUST_FIFTH: _ClassVar[Trust]
+    TRUST_THIRD: _ClassVar[Trust]
+
 class Note(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     NOTE_UNSPECIFIED: _ClassVar[Note]
     NOTE_OWN_ROW_WITHHELD: _ClassVar[Note]
     NOTE_TABLE_ABSENT: _ClassVar[Note]
+    NOTE_WITHHELD_POLICY: _ClassVar[Note]
+    NOTE_WITHHELD_COST: _ClassVar[Note]
+    NOTE_WITHHELD_BUDGET: _ClassVar[Note]
 
 class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -35,9 +45,16 @@ ROLE_COORDINATOR: Role
 ROLE_NODE: Role
 ROLE_ANALYST: Role
 ROLE_REGISTRAR: Role
+TRUST_UNSPECIFIED: Trust
+TRUST_NONE: Trust
+TRUST_FIFTH: Trust
+TRUST_THIRD: Trust
 NOTE_UNSPECIFIED: Note
 NOTE_OWN_ROW_WITHHELD: Note
 NOTE_TABLE_ABSENT: Note
+NOTE_WITHHELD_POLICY: Note
+NOTE_WITHHELD_COST: Note
+NOTE_WITHHELD_BUDGET: Note
 STATE_UNSPECIFIED: State
 STATE_WAITING: State
 STATE_RUNNING: State
@@ -105,7 +122,7 @@ class Roster(_message.Message):
     def __init__(self, federation: _Optional[str] = ..., version: _Optional[int] = ..., issued_at: _Optional[int] = ..., catalogue_digest: _Optional[bytes] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("federation", "id", "plan", "view", "rho_units", "sites", "minimum", "purpose", "created_at", "expires_at", "statement", "fresh")
+    __slots__ = ("federation", "id", "plan", "view", "rho_units", "sites", "minimum", "purpose", "created_at", "expires_at", "statement", "fresh", "trust")
     FEDERATION_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
@@ -118,6 +135,7 @@ class Request(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     STATEMENT_FIELD_NUMBER: _ClassVar[int]
     FRESH_FIELD_NUMBER: _ClassVar[int]
+    TRUST_FIELD_NUMBER: _ClassVar[int]
     federation: str
     id: bytes
     plan: bytes
@@ -130,10 +148,11 @@ class Request(_message.Message):
     expires_at: int
     statement: str
     fresh: bool
-    def __init__(self, federation: _Optional[str] = ..., id: _Optional[bytes] = ..., plan: _Optional[bytes] = ..., view: _Optional[bytes] = ..., rho_units: _Optional[int] = ..., sites: _Optional[_Iterable[str]] = ..., minimum: _Optional[int] = ..., purpose: _Optional[str] = ..., created_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., statement: _Optional[str] = ..., fresh: _Optional[bool] = ...) -> None: ...
+    trust: Trust
+    def __init__(self, federation: _Optional[str] = ..., id: _Optional[bytes] = ..., plan: _Optional[bytes] = ..., view: _Optional[bytes] = ..., rho_units: _Optional[int] = ..., sites: _Optional[_Iterable[str]] = ..., minimum: _Optional[int] = ..., purpose: _Optional[str] = ..., created_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., statement: _Optional[str] = ..., fresh: _Optional[bool] = ..., trust: _Optional[_Union[Trust, str]] = ...) -> None: ...
 
 class Announcement(_message.Message):
-    __slots__ = ("federation", "epoch", "slot", "request", "contributors", "minimum", "honest", "deadline")
+    __slots__ = ("federation", "epoch", "slot", "request", "contributors", "minimum", "honest", "deadline", "roster", "freeze", "colluders")
     FEDERATION_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +161,9 @@ class Announcement(_message.Message):
     MINIMUM_FIELD_NUMBER: _ClassVar[int]
     HONEST_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    FREEZE_FIELD_NUMBER: _ClassVar[int]
+    COLLUDERS_FIELD_NUMBER: _ClassVar[int]
     federation: str
     epoch: int
     slot: int
@@ -150,17 +172,24 @@ class Announcement(_message.Message):
     minimum: int
     honest: int
     deadline: int
-    def __init__(self, federation: _Optional[str] = ..., epoch: _Optional[int] = ..., slot: _Optional[int] = ..., request: _Optional[bytes] = ..., contributors: _Optional[_Iterable[str]] = ..., minimum: _Optional[int] = ..., honest: _Optional[int] = ..., deadline: _Optional[int] = ...) -> None: ...
+    roster: int
+    freeze: bytes
+    colluders: int
+    def __init__(self, federation: _Optional[str] = ..., epoch: _Optional[int] = ..., slot: _Optional[int] = ..., request: _Optional[bytes] = ..., contributors: _Optional[_Iterable[str]] = ..., minimum: _Optional[int] = ..., honest: _Optional[int] = ..., deadline: _Optional[int] = ..., roster: _Optional[int] = ..., freeze: _Optional[bytes] = ..., colluders: _Optional[int] = ...) -> None: ...
 
 class Upload(_message.Message):
-    __slots__ = ("announcement", "vector", "notes")
+    __slots__ = ("announcement", "vector", "notes", "salt", "sealed")
     ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
     VECTOR_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
     announcement: bytes
     vector: bytes
     notes: _containers.RepeatedScalarFieldContainer[Note]
-    def __init__(self, announcement: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., notes: _Optional[_Iterable[_Union[Note, str]]] = ...) -> None: ...
+    salt: bytes
+    sealed: bytes
+    def __init__(self, announcement: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., notes: _Optional[_Iterable[_Union[Note, str]]] = ..., salt: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
 
 class Release(_message.Message):
     __slots__ = ("federation", "id", "announcement", "vector", "contributors", "contributions", "released_at", "seconds", "masks")
@@ -192,6 +221,100 @@ class Contribution(_message.Message):
     notes: _containers.RepeatedScalarFieldContainer[Note]
     def __init__(self, site: _Optional[str] = ..., notes: _Optional[_Iterable[_Union[Note, str]]] = ...) -> None: ...
 
+class EpochKey(_message.Message):
+    __slots__ = ("federation", "epoch", "exchange_key", "roster")
+    FEDERATION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    EXCHANGE_KEY_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    federation: str
+    epoch: int
+    exchange_key: bytes
+    roster: bytes
+    def __init__(self, federation: _Optional[str] = ..., epoch: _Optional[int] = ..., exchange_key: _Optional[bytes] = ..., roster: _Optional[bytes] = ...) -> None: ...
+
+class Freeze(_message.Message):
+    __slots__ = ("epoch", "keys", "pulse")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    PULSE_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    keys: _containers.RepeatedCompositeFieldContainer[Signed]
+    pulse: bytes
+    def __init__(self, epoch: _Optional[int] = ..., keys: _Optional[_Iterable[_Union[Signed, _Mapping]]] = ..., pulse: _Optional[bytes] = ...) -> None: ...
+
+class Deposit(_message.Message):
+    __slots__ = ("freeze", "slot", "salt", "sealed", "backups")
+    FREEZE_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    BACKUPS_FIELD_NUMBER: _ClassVar[int]
+    freeze: bytes
+    slot: int
+    salt: bytes
+    sealed: bytes
+    backups: bytes
+    def __init__(self, freeze: _Optional[bytes] = ..., slot: _Optional[int] = ..., salt: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., backups: _Optional[bytes] = ...) -> None: ...
+
+class Deposits(_message.Message):
+    __slots__ = ("deposits",)
+    DEPOSITS_FIELD_NUMBER: _ClassVar[int]
+    deposits: _containers.RepeatedCompositeFieldContainer[Deposit]
+    def __init__(self, deposits: _Optional[_Iterable[_Union[Deposit, _Mapping]]] = ...) -> None: ...
+
+class OpenEpoch(_message.Message):
+    __slots__ = ("epoch", "roster")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    roster: int
+    def __init__(self, epoch: _Optional[int] = ..., roster: _Optional[int] = ...) -> None: ...
+
+class Confirm(_message.Message):
+    __slots__ = ("announcement", "survivors")
+    ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
+    SURVIVORS_FIELD_NUMBER: _ClassVar[int]
+    announcement: bytes
+    survivors: bytes
+    def __init__(self, announcement: _Optional[bytes] = ..., survivors: _Optional[bytes] = ...) -> None: ...
+
+class Confirmation(_message.Message):
+    __slots__ = ("announcement", "signed")
+    ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_FIELD_NUMBER: _ClassVar[int]
+    announcement: bytes
+    signed: Signed
+    def __init__(self, announcement: _Optional[bytes] = ..., signed: _Optional[_Union[Signed, _Mapping]] = ...) -> None: ...
+
+class WitnessSignature(_message.Message):
+    __slots__ = ("witness", "signature")
+    WITNESS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    witness: int
+    signature: bytes
+    def __init__(self, witness: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Unmask(_message.Message):
+    __slots__ = ("announcement", "survivors", "confirmations", "sealed")
+    ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
+    SURVIVORS_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMATIONS_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    announcement: bytes
+    survivors: bytes
+    confirmations: _containers.RepeatedCompositeFieldContainer[WitnessSignature]
+    sealed: bytes
+    def __init__(self, announcement: _Optional[bytes] = ..., survivors: _Optional[bytes] = ..., confirmations: _Optional[_Iterable[_Union[WitnessSignature, _Mapping]]] = ..., sealed: _Optional[bytes] = ...) -> None: ...
+
+class Shares(_message.Message):
+    __slots__ = ("announcement", "shares")
+    ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    announcement: bytes
+    shares: bytes
+    def __init__(self, announcement: _Optional[bytes] = ..., shares: _Optional[bytes] = ...) -> None: ...
+
 class NodeStatus(_message.Message):
     __slots__ = ("lifetime_units", "remaining_units", "tables")
     LIFETIME_UNITS_FIELD_NUMBER: _ClassVar[int]
@@ -203,16 +326,18 @@ class NodeStatus(_message.Message):
     def __init__(self, lifetime_units: _Optional[int] = ..., remaining_units: _Optional[int] = ..., tables: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol", "software", "roster_version", "status")
+    __slots__ = ("protocol", "software", "roster_version", "status", "epoch")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
     ROSTER_VERSION_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     software: str
     roster_version: int
     status: NodeStatus
-    def __init__(self, protocol: _Optional[int] = ..., software: _Optional[str] = ..., roster_version: _Optional[int] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ...) -> None: ...
+    epoch: int
+    def __init__(self, protocol: _Optional[int] = ..., software: _Optional[str] = ..., roster_version: _Optional[int] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class Refusal(_message.Message):
     __slots__ = ("announcement", "code", "reference")
@@ -225,16 +350,24 @@ class Refusal(_message.Message):
     def __init__(self, announcement: _Optional[bytes] = ..., code: _Optional[str] = ..., reference: _Optional[str] = ...) -> None: ...
 
 class NodeMessage(_message.Message):
-    __slots__ = ("hello", "upload", "refusal", "status")
+    __slots__ = ("hello", "upload", "refusal", "status", "epoch_key", "deposits", "confirmation", "shares")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_KEY_FIELD_NUMBER: _ClassVar[int]
+    DEPOSITS_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMATION_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     upload: Signed
     refusal: Refusal
     status: NodeStatus
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., upload: _Optional[_Union[Signed, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ...) -> None: ...
+    epoch_key: Signed
+    deposits: Deposits
+    confirmation: Confirmation
+    shares: Shares
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., upload: _Optional[_Union[Signed, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ..., epoch_key: _Optional[_Union[Signed, _Mapping]] = ..., deposits: _Optional[_Union[Deposits, _Mapping]] = ..., confirmation: _Optional[_Union[Confirmation, _Mapping]] = ..., shares: _Optional[_Union[Shares, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("protocol", "roster", "catalogue")
@@ -255,18 +388,26 @@ class Closing(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class CoordinatorMessage(_message.Message):
-    __slots__ = ("welcome", "roster", "announcement", "release", "closing")
+    __slots__ = ("welcome", "roster", "announcement", "release", "closing", "open_epoch", "freeze", "confirm", "unmask")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ROSTER_FIELD_NUMBER: _ClassVar[int]
     ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     CLOSING_FIELD_NUMBER: _ClassVar[int]
+    OPEN_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    FREEZE_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_FIELD_NUMBER: _ClassVar[int]
+    UNMASK_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     roster: Signed
     announcement: Signed
     release: Signed
     closing: Closing
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., roster: _Optional[_Union[Signed, _Mapping]] = ..., announcement: _Optional[_Union[Signed, _Mapping]] = ..., release: _Optional[_Union[Signed, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ...) -> None: ...
+    open_epoch: OpenEpoch
+    freeze: Freeze
+    confirm: Confirm
+    unmask: Unmask
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., roster: _Optional[_Union[Signed, _Mapping]] = ..., announcement: _Optional[_Union[Signed, _Mapping]] = ..., release: _Optional[_Union[Signed, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ..., open_epoch: _Optional[_Union[OpenEpoch, _Mapping]] = ..., freeze: _Optional[_Union[Freeze, _Mapping]] = ..., confirm: _Optional[_Union[Confirm, _Mapping]] = ..., unmask: _Optional[_Union[Unmask, _Mapping]] = ...) -> None: ...
 
 class Nothing(_message.Message):
     __slots__ = ()
@@ -349,6 +490,12 @@ class RequestId(_message.Message):
     ID_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     def __init__(self, id: _Optional[bytes] = ...) -> None: ...
+
+class RosterVersion(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    def __init__(self, version: _Optional[int] = ...) -> None: ...
 
 class RequestStatuses(_message.Message):
     __slots__ = ("requests",)

@@ -147,6 +147,11 @@ class AnalystsStub:
                 request_serializer=protocols_dot_wire__pb2.Nothing.SerializeToString,
                 response_deserializer=protocols_dot_wire__pb2.Releases.FromString,
                 _registered_method=True)
+        self.Roster = channel.unary_unary(
+                '/farr.v1.Analysts/Roster',
+                request_serializer=protocols_dot_wire__pb2.RosterVersion.SerializeToString,
+                response_deserializer=protocols_dot_wire__pb2.Signed.FromString,
+                _registered_method=True)
 
 
 class AnalystsServicer:
@@ -195,6 +200,13 @@ class AnalystsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Roster(self, request, context):
+        """the one that an earlier release was made for
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AnalystsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -232,6 +244,11 @@ def add_AnalystsServicer_to_server(servicer, server):
                     servicer.ReleaseList,
                     request_deserializer=protocols_dot_wire__pb2.Nothing.FromString,
                     response_serializer=protocols_dot_wire__pb2.Releases.SerializeToString,
+            ),
+            'Roster': grpc.unary_unary_rpc_method_handler(
+                    servicer.Roster,
+                    request_deserializer=protocols_dot_wire__pb2.RosterVersion.FromString,
+                    response_serializer=protocols_dot_wire__pb2.Signed.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -423,6 +440,33 @@ class Analysts:
             '/farr.v1.Analysts/ReleaseList',
             protocols_dot_wire__pb2.Nothing.SerializeToString,
             protocols_dot_wire__pb2.Releases.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Roster(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/farr.v1.Analysts/Roster',
+            protocols_dot_wire__pb2.RosterVersion.SerializeToString,
+            protocols_dot_wire__pb2.Signed.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,7 +18,8 @@ FEDERATION = "harbour"
 NOW = 1_800_000_000
 """The second at which the tests happen."""
 
-HOSPITALS = ("aden", "brest", "cork", "dover")
+HOSPITALS = ("aden", "brest", "cork", "dover", "elba")
+"""Five: m is 4, c is 1, h is 3."""
 
 
 def key_of(name):
@@ -90,11 +91,14 @@ def announcement(asked=None, **changes):
     value = Announcement(
         request=asked,
         signed_request=requests.write(asked, key_of("ada")),
-        epoch=3,
+        roster=3,
+        epoch=7,
+        freeze=bytes(range(32)),
         slot=1,
         contributors=HOSPITALS,
-        minimum=2,
-        honest=1,
+        minimum=4,
+        colluders=1,
+        honest=3,
         deadline=NOW + 60,
     )
     return replace(value, **changes)

@@ -33,13 +33,13 @@ def read(signed, coordinator="convener"):
 
 
 def test_a_release_comes_back_as_it_was_written():
-    """The sum, who is in it, their notes, and that there were no masks."""
+    """The sum, who is in it, their notes, and how it was hidden."""
     signed = releases.write(release(), roster(), key_of("convener"))
     back = read(signed)
     assert np.array_equal(back.vector, release().vector)
     empty = vector()
     assert replace(back, vector=empty) == replace(release(), vector=empty)
-    assert back.masks == "none"
+    assert back.masks == "farrsum"
     assert releases.write(back, roster(), key_of("convener")) == signed
 
 

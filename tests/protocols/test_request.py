@@ -4,6 +4,7 @@ import pytest
 
 from protocols import request as requests
 from protocols.errors import Rejected
+from protocols.farrsum.parameters import Trust
 from protocols.signing import sign
 from protocols.wire_pb2 import Request as RequestMessage
 from protocols.wire_pb2 import Role
@@ -22,6 +23,7 @@ OTHER = {
     "expires_at": NOW + 3601,
     "statement": "SELECT 2",
     "fresh": True,
+    "trust": Trust.NONE,
 }
 
 
@@ -76,7 +78,7 @@ def test_only_an_analyst_on_the_roster_can_ask():
         ({"sites": ("brest", "aden")}, "malformed"),
         ({"sites": ("aden", "aden")}, "malformed"),
         ({"minimum": 0}, "malformed"),
-        ({"minimum": 5}, "malformed"),
+        ({"minimum": 6}, "malformed"),
         ({"rho_units": 0}, "malformed"),
         ({"rho_units": 1 << 50}, "malformed"),
     ],
@@ -85,6 +87,16 @@ def test_a_request_out_of_range_is_refused_although_signed(changes, code):
     """Times, sizes, ids, hospitals and price."""
     with pytest.raises(Rejected, match=code):
         requests.read(requests.write(request(**changes), key_of("ada")), roster=roster(), now=NOW)
+
+
+@pytest.mark.parametrize("setting", [0, 4])
+def test_a_request_without_a_known_trust_setting_is_refused(setting):
+    """There is no default: what the analyst did not sign, nobody assumes."""
+    message = RequestMessage.FromString(requests.write(request(), key_of("ada")).body)
+    message.trust = setting
+    signed = sign(key_of("ada"), kind="request", signer="ada", federation=FEDERATION, body=message.SerializeToString())
+    with pytest.raises(Rejected, match="malformed"):
+        requests.read(signed, roster=roster(), now=NOW)
 
 
 def test_a_request_for_another_federation_is_refused():

@@ -14,7 +14,7 @@ TAU = bytes(range(32))
 
 def signed(site="aden", key=None, tau=TAU, values=(1, -2, 3), notes=()):
     """Return a signed upload."""
-    answer = Upload(site=site, announcement=tau, vector=vector(*values), notes=notes)
+    answer = Upload(site=site, announcement=tau, vector=vector(*values), salt=bytes(16), sealed=bytes(36), notes=notes)
     return upload.write(answer, federation=FEDERATION, key=key_of(key or site))
 
 
@@ -24,10 +24,11 @@ def read(message, entries=3):
 
 
 def test_an_upload_comes_back_as_it_was_written():
-    """Signed entries survive the ring, and so do the notes."""
+    """Entries survive the ring, and so do the notes and the sealed shares."""
     answer = read(signed(notes=(Note.NOTE_TABLE_ABSENT,)))
     assert np.array_equal(ring.centred(answer.vector), [1, -2, 3])
     assert (answer.site, answer.announcement, answer.notes) == ("aden", TAU, (Note.NOTE_TABLE_ABSENT,))
+    assert (answer.salt, answer.sealed) == (bytes(16), bytes(36))
 
 
 @pytest.mark.parametrize(
