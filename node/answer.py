@@ -1,8 +1,8 @@
 """One question's way through a node: from the coordinator's announcement to the upload that answers it.
 
-First everything that is public (signatures, roster, catalogue, plan, policy, budget), so that no refusal rests on a
-record. Then the records are read, once. Then one durable commit of charge, noisy vector and audit entry; only what
-was committed may leave (``gate.py``).
+First everything that is public (signatures, roster, epoch, catalogue, plan, policy, budget), so that no refusal rests
+on a record. Then the records are read, once. Then one durable commit of charge, slot, hidden vector and audit entry;
+only what was committed may leave (``gate.py``).
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.audit import ANSWERED, Audit, Fact
-from node.compiled import HONEST, Compiled, Compiler
-from node.ledger import Charge, Ledger, upload_digest
-from node.policy import Policy, PolicyError, judge, keeps_row_back
+from node.compiled import Compiled, Compiler
+from node.ledger import Charge, Ledger, evidence_of, upload_digest
+from node.part import Part, part_of
+from node.policy import Policy
+from node.promises import Promises
+from node.seats import Seats
 from node.state import StateError, transaction
 from protocols import announcement as announcements
 from protocols import checks, signing
@@ -28,7 +31,7 @@ from protocols.ring import Ring
 from protocols.roster import Roster
 from protocols.signing import IdentityKey
 from protocols.upload import Upload
-from protocols.wire_pb2 import Note, Signed
+from protocols.wire_pb2 import Signed
 from queries.errors import PrivacyError
 from queries.measurement import Measurement, check_headroom, clamp_of
 from queries.tally import Tally
@@ -38,6 +41,10 @@ Scan = Callable[[Tally, Mapping[str, str]], Exact]
 """Reads the records: the tally of a checked plan, given the hospital's public attributes."""
 Noise = Callable[[Exact, Measurement], Ring]
 """Draws fresh noise and adds it, on the grid of each block."""
+
+
+MOST_DETAIL = 300
+"""Characters of the reason that an audit entry keeps."""
 
 
 def _no_step(name: str) -> None:
@@ -56,6 +63,8 @@ class Answerer:
     """Of the catalogue that the data were prepared for."""
     connection: sqlite3.Connection
     """Open state of the node."""
+    seats: Seats
+    """Its places in the newest epochs."""
     policy: Callable[[], Policy]
     """Reads the policy as it is now."""
     tables: frozenset[str]
@@ -72,16 +81,18 @@ class Answerer:
     def answer(self, signed: Signed, roster: Roster, waited: float = 0.0) -> Signed:
         """Return the upload that answers an announcement; raise Rejected, charging nothing, where it is refused.
 
+        A round that is good in itself gets an upload whatever the policy and the budget say: see ``part.py``.
         ``waited``: seconds for which the announcement stood in the queue. Any other exception is a fault of this
         machine (disk, memory) and charges nothing either.
 
         Guarantee: every refusal is decided before ``scan`` is called, and ``scan`` cannot fail for what a record
         holds: it runs over prepared columns of indexes, clipped whole numbers and days, with nothing to cast, divide
         or overflow. The same announcement gets the same bytes for ever, at one charge; another one gets fresh noise
-        and its own charge, which is durable before the upload leaves. Tests: tests/node/test_answer.py,
-        tests/node/test_crash.py.
+        and its own charge, which is durable before the upload leaves, as is the slot's promise to carry no other.
+        Tests: tests/node/test_answer.py, tests/node/test_crash.py.
         """
-        now = int(self.clock())
+        clock = self.clock()
+        now = int(clock)
         tau = announcements.tau(signed)
         coordinator = roster.coordinator.identity_key
         signing.verify(signed, kind=announcements.KIND, federation=roster.federation, public_key=coordinator)
@@ -90,89 +101,89 @@ class Answerer:
             return checks.parse(Signed, stored)
         announcement = announcements.read(signed, roster=roster, now=now)
         self.step("read")
-        compiled, allowed, kept_back = self._admit(announcement, roster, now, waited)
+        compiled = self._compile(announcement, roster)
+        ledger.admits(announcement.request.id, announcement.epoch, announcement.slot, units=0, cap=0)
+        entered, record = self.seats.enter(announcement, tau, roster)
+        # Clocks may differ by minutes, so what counts is whether the time that was left ran out in the queue.
+        if 0 < announcement.deadline - (clock - waited) < waited:
+            raise Rejected("late", f"waited {waited:.0f} s")
+        part = part_of(
+            self.member,
+            announcement=announcement,
+            roster=roster,
+            compiled=compiled,
+            tables=self.tables,
+            policy=self.policy,
+            ledger=ledger,
+        )
         self.step("checked")
-        exact = self._exact(compiled, roster, kept_back=kept_back)
+        exact = self._exact(compiled, roster, part)
         self.step("scanned")
         charge = Charge(
             request=announcement.request.id,
             epoch=announcement.epoch,
             slot=announcement.slot,
             tau=tau,
-            units=_price(compiled, kept_back=kept_back),
+            units=part.units,
             table=compiled.plan.table,
             analyst=announcement.request.analyst,
             purpose=announcement.request.purpose,
             at=now,
-            evidence=compiled.evidence,
+            evidence=evidence_of(compiled.measurement, announcement),
         )
-        notes = (Note.NOTE_OWN_ROW_WITHHELD,) if kept_back else ()
         with transaction(self.connection):
             self.step("begun")
-            ledger.charge(charge, allowed.lifetime_units)
+            ledger.charge(charge, part.cap)
+            Promises(connection=self.connection).keep_slot(announcement.epoch, announcement.slot, record)
             self.step("charged")
             vector = self.noise(exact, compiled.measurement)
             self.step("noised")
+            masked = self.seats.mask(vector, entered)
+            self.step("masked")
             upload = uploads.write(
-                Upload(site=self.member, announcement=tau, vector=vector, notes=notes),
+                Upload(
+                    site=self.member,
+                    announcement=tau,
+                    vector=masked.vector,
+                    salt=masked.shares.salt,
+                    sealed=b"".join(masked.shares.sealed.values()),
+                    notes=part.notes,
+                ),
                 federation=roster.federation,
                 key=self.identity,
             )
             uploaded = upload.SerializeToString(deterministic=True)
             ledger.store(tau, signed.SerializeToString(deterministic=True), uploaded)
-            self._tell(charge, ledger.spent(), uploaded)
+            self._tell(charge, part, ledger.spent(), uploaded)
             self.step("stored")
         self.step("committed")
+        self.seats.entered(entered, masked.shares.own)
         return upload
 
-    def _admit(
-        self, announcement: Announcement, roster: Roster, now: int, waited: float
-    ) -> tuple[Compiled, Policy, bool]:
-        """Check all that is public; return what the plan comes to, the policy, and whether the own row is kept back."""
-        request = announcement.request
+    def _compile(self, announcement: Announcement, roster: Roster) -> Compiled:
+        """Return what the plan comes to; raise Rejected for a round that no hospital may take part in."""
         if self.member not in announcement.contributors or self.member not in roster.nodes:
             raise Rejected("out-of-scope", self.member)
-        if announcement.honest != HONEST:
-            raise Rejected("malformed", f"h = {announcement.honest} without masks")
         catalogue = self.compiler.catalogue
         if roster.catalogue_digest != catalogue.digest:
             raise Rejected("wrong-catalogue", "the roster names another catalogue than the data were prepared for")
-        compiled = self.compiler.compile(request.plan, request.rho_units)
-        if compiled.plan.table not in self.tables:
-            raise Rejected("unknown-table", compiled.plan.table)
+        request = announcement.request
+        compiled = self.compiler.compile(request.plan, request.rho_units, announcement.honest)
         try:
             check_headroom(
                 compiled.tally, compiled.measurement, len(announcement.contributors), catalogue.rows_per_site
             )
         except PrivacyError as error:
             raise Rejected("bad-plan", error.message) from error
-        try:
-            allowed = self.policy()
-        except PolicyError as error:
-            raise Rejected("policy", str(error)) from error
-        judge(allowed, plan=compiled.plan, announcement=announcement, roster=roster, cost=compiled.cost)
-        kept_back = keeps_row_back(
-            allowed, plan=compiled.plan, announcement=announcement, roster=roster, site=self.member
-        )
-        Ledger(connection=self.connection).admits(
-            request.id,
-            announcement.epoch,
-            announcement.slot,
-            _price(compiled, kept_back=kept_back),
-            allowed.lifetime_units,
-        )
-        # Clocks may differ by minutes, so what counts is whether the time that was left ran out in the queue.
-        if 0 < announcement.deadline - (now - waited) < waited:
-            raise Rejected("late", f"waited {waited:.0f} s")
-        return compiled, allowed, kept_back
+        return compiled
 
-    def _exact(self, compiled: Compiled, roster: Roster, *, kept_back: bool) -> Exact:
-        """Return the exact tally, zeros where the own row is kept back, clamped to what the head-room was checked for.
+    def _exact(self, compiled: Compiled, roster: Roster, part: Part) -> Exact:
+        """Return the exact tally, or zeros, clamped to what the head-room was checked for.
 
         Guarantee: whatever the scan returns, no entry is larger than ``rows_per_site`` rows' worth. Test:
         tests/node/test_answer.py::test_an_entry_beyond_the_site_cap_is_clamped.
         """
-        if kept_back:
+        if not part.reads:
             return np.zeros(compiled.tally.entries, dtype=np.int64)
         exact = self.scan(compiled.tally, roster.nodes[self.member])
         if exact.shape != (compiled.tally.entries,) or exact.dtype != np.int64:
@@ -181,7 +192,7 @@ class Answerer:
         reach = np.repeat([clamp_of(block.measure, rows) for block in compiled.tally.blocks], compiled.tally.sizes)
         return np.clip(exact, -reach, reach)
 
-    def _tell(self, charge: Charge, spent: int, upload: bytes) -> None:
+    def _tell(self, charge: Charge, part: Part, spent: int, upload: bytes) -> None:
         facts: dict[str, Fact] = {
             "request": charge.request.hex(),
             "round": charge.tau.hex(),
@@ -194,9 +205,6 @@ class Answerer:
             "spent": spent,
             "upload": upload_digest(upload).hex(),
         }
+        if part.withheld:
+            facts |= {"withheld": part.withheld, "detail": part.detail[:MOST_DETAIL]}
         Audit(connection=self.connection).append(ANSWERED, charge.at, facts)
-
-
-def _price(compiled: Compiled, *, kept_back: bool) -> int:
-    """Return what the answer costs the hospital's patients: nothing where no record was read for it."""
-    return 0 if kept_back else compiled.cost

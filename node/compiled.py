@@ -6,7 +6,6 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from node.ledger import evidence_of
 from node.noise import check_cost
 from protocols.errors import Rejected
 from queries.accounting import rho_of_units
@@ -18,9 +17,6 @@ from queries.measurement import Measurement, calibrate
 from queries.plan import Plan
 from queries.sensitivity import of_tally
 from queries.tally import Tally, tally
-
-HONEST = 1
-"""h: without masks everybody sees every upload's noise alone, so each hospital adds all of it."""
 
 MOST_KEPT = 64
 """Compiled plans that are kept."""
@@ -36,8 +32,6 @@ class Compiled:
     """The noise."""
     cost: int
     """In ledger units, recomputed from the noise."""
-    evidence: str
-    """How the cost came about, for the ledger."""
 
     @property
     def plan(self) -> Plan:
@@ -51,21 +45,23 @@ class Compiler:
 
     catalogue: Catalogue
     """What plans are checked against."""
-    kept: OrderedDict[tuple[bytes, int], Compiled] = field(default_factory=OrderedDict)
-    """By digest of the plan and price, the one used last at the end."""
+    kept: OrderedDict[tuple[bytes, int, int], Compiled] = field(default_factory=OrderedDict)
+    """By digest of the plan, price and h, the one used last at the end."""
 
-    def compile(self, plan: bytes, rho_units: int) -> Compiled:
+    def compile(self, plan: bytes, rho_units: int, honest: int) -> Compiled:
         """Return what a plan comes to at a price; raise Rejected("bad-plan") when it does not fit the catalogue.
 
-        Guarantee: tally, sensitivity, noise and cost follow from the plan's bytes, the price and the catalogue alone,
-        and the cost is at most the price. Test: tests/node/test_answer.py::test_every_number_is_derived_here.
+        ``honest`` is the h that ``protocols.announcement.read`` computed from the roster and the request.
+
+        Guarantee: tally, sensitivity, noise and cost follow from the plan's bytes, the price, h and the catalogue
+        alone, and the cost is at most the price. Test: tests/node/test_answer.py::test_every_number_is_derived_here.
         """
-        name = (hashlib.sha256(plan).digest(), rho_units)
+        name = (hashlib.sha256(plan).digest(), rho_units, honest)
         if name in self.kept:
             self.kept.move_to_end(name)
             return self.kept[name]
         try:
-            compiled = self._compile(plan, rho_units)
+            compiled = self._compile(plan, rho_units, honest)
         except QueryError as error:
             raise Rejected("bad-plan", error.message) from error
         self.kept[name] = compiled
@@ -73,17 +69,17 @@ class Compiler:
             self.kept.popitem(last=False)
         return compiled
 
-    def _compile(self, plan: bytes, rho_units: int) -> Compiled:
+    def _compile(self, plan: bytes, rho_units: int, honest: int) -> Compiled:
         decoded = decode(Plan, plan)
         if decoded.catalogue != self.catalogue.digest:
             raise Rejected("wrong-catalogue", "plan")
         check(decoded, self.catalogue)
         shape = tally(decoded, self.catalogue)
         sensitivities = of_tally(shape, self.catalogue.sites_per_patient)
-        measurement = calibrate(shape, sensitivities, rho_of_units(rho_units), HONEST)
+        measurement = calibrate(shape, sensitivities, rho_of_units(rho_units), honest)
         if measurement.cost > rho_units:
             raise Rejected("bad-plan", "costs more than was asked for")
         # The noise makes the same check again; here it comes before any record is read.
         for noise in measurement.blocks:
-            check_cost(noise, HONEST)
-        return Compiled(tally=shape, measurement=measurement, cost=measurement.cost, evidence=evidence_of(measurement))
+            check_cost(noise, honest)
+        return Compiled(tally=shape, measurement=measurement, cost=measurement.cost)

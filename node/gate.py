@@ -9,11 +9,26 @@ from typing import Final
 
 from node import policy
 from node.ledger import Ledger
-from protocols import PROTOCOL_VERSION
+from node.promises import Promises
+from protocols import PROTOCOL_VERSION, checks
 from protocols.codes import ADVICE
-from protocols.errors import ProtocolError
+from protocols.errors import ProtocolError, Rejected
+from protocols.farrsum.confirming import KIND as CONFIRMATION
+from protocols.farrsum.epoch import KIND as EPOCH_KEY
+from protocols.farrsum.field import SECRET_BYTES
 from protocols.upload import KIND as UPLOAD
-from protocols.wire_pb2 import Hello, NodeMessage, NodeStatus, Refusal, Signed
+from protocols.wire_pb2 import (
+    Confirmation,
+    Deposit,
+    Deposits,
+    EpochKey,
+    Hello,
+    NodeMessage,
+    NodeStatus,
+    Refusal,
+    Shares,
+    Signed,
+)
 
 METADATA: Final[tuple[tuple[str, str], ...]] = ()
 """What the node adds to the frame of a call: nothing."""
@@ -32,8 +47,12 @@ class Withheld(ProtocolError):
 class Gate:
     """Lets out what is on its list, rebuilt field by field, and nothing else."""
 
+    member: str
+    """Own member id."""
     ledger: Ledger
     """Over a connection of its own, so it sees only what was committed."""
+    promises: Promises
+    """Over the same connection."""
     policy_file: Path
     """The hospital's policy, whose budget a status names."""
     tables: tuple[str, ...]
@@ -46,19 +65,29 @@ class Gate:
 
         Guarantee: default-deny. What leaves is rebuilt from listed fields, and what was handed in must hold no more,
         unknown fields included; an upload leaves only if exactly its bytes were committed together with their charge,
-        and a status says what the policy, the ledger and the catalogue say. Tests:
+        what belongs to an epoch or a slot only once the promise that it rests on is committed, and a status says what
+        the policy, the ledger and the catalogue say. Tests:
         tests/node/test_gate.py::test_nothing_that_is_not_listed_leaves,
+        tests/node/test_gate.py::test_nothing_leaves_before_its_promise_is_committed,
         tests/node/test_gate.py::test_only_the_link_speaks_and_only_through_the_gate.
         """
         kind = message.WhichOneof("kind")
         if kind == "hello":
-            listed = NodeMessage(hello=_hello(message.hello))
+            listed = NodeMessage(hello=self._hello(message.hello))
         elif kind == "status":
             listed = NodeMessage(status=NodeStatus())
         elif kind == "refusal":
             listed = NodeMessage(refusal=_refusal(message.refusal))
         elif kind == "upload":
             listed = NodeMessage(upload=self._upload(message.upload))
+        elif kind == "epoch_key":
+            listed = NodeMessage(epoch_key=self._epoch_key(message.epoch_key))
+        elif kind == "deposits":
+            listed = NodeMessage(deposits=self._deposits(message.deposits))
+        elif kind == "confirmation":
+            listed = NodeMessage(confirmation=self._confirmation(message.confirmation))
+        elif kind == "shares":
+            listed = NodeMessage(shares=self._shares(message.shares))
         else:
             raise Withheld("a message of no known kind")
         if listed.SerializeToString(deterministic=True) != message.SerializeToString(deterministic=True):
@@ -81,19 +110,67 @@ class Gate:
     def _upload(self, upload: Signed) -> Signed:
         if upload.kind != UPLOAD or not self.ledger.paid(upload.SerializeToString(deterministic=True)):
             raise Withheld("an upload that was not charged")
-        return Signed(
-            suite=upload.suite,
-            kind=upload.kind,
-            signer=upload.signer,
-            body=upload.body,
-            signature=upload.signature,
+        return _rebuilt(upload)
+
+    def _hello(self, hello: Hello) -> Hello:
+        if hello.protocol != PROTOCOL_VERSION or not _SOFTWARE.fullmatch(hello.software):
+            raise Withheld("a hello of another protocol or software")
+        if hello.epoch and self.promises.frozen(hello.epoch) is None:
+            raise Withheld("a hello with an epoch that has no freeze")
+        return Hello(
+            protocol=hello.protocol,
+            software=hello.software,
+            roster_version=hello.roster_version,
+            epoch=hello.epoch,
         )
 
+    def _epoch_key(self, signed: Signed) -> Signed:
+        if signed.kind != EPOCH_KEY or signed.signer != self.member:
+            raise Withheld("an epoch key of another kind or member")
+        try:
+            key = checks.parse(EpochKey, signed.body)
+        except Rejected as rejected:
+            raise Withheld("an epoch key that does not parse") from rejected
+        listed = EpochKey(federation=key.federation, epoch=key.epoch, exchange_key=key.exchange_key, roster=key.roster)
+        if listed.SerializeToString(deterministic=True) != signed.body or key.epoch != self.promises.epoch().number:
+            raise Withheld("an epoch key with more than it may carry, or of no promised epoch")
+        return _rebuilt(signed)
 
-def _hello(hello: Hello) -> Hello:
-    if hello.protocol != PROTOCOL_VERSION or not _SOFTWARE.fullmatch(hello.software):
-        raise Withheld("a hello of another protocol or software")
-    return Hello(protocol=hello.protocol, software=hello.software, roster_version=hello.roster_version)
+    def _deposits(self, deposits: Deposits) -> Deposits:
+        freezes = {each.freeze for each in deposits.deposits}
+        if not freezes or not all(self.promises.has_frozen(each) for each in freezes):
+            raise Withheld("deposits under no accepted freeze")
+        return Deposits(
+            deposits=[
+                Deposit(freeze=each.freeze, slot=each.slot, salt=each.salt, sealed=each.sealed, backups=each.backups)
+                for each in deposits.deposits
+            ]
+        )
+
+    def _confirmation(self, confirmation: Confirmation) -> Confirmation:
+        signed = confirmation.signed
+        bound = self.promises.bound(confirmation.announcement)
+        if signed.kind != CONFIRMATION or signed.signer != self.member or bound is None or bound[1].confirmed is None:
+            raise Withheld("a confirmation of no promised survivor set")
+        if signed.body != (self.promises.frozen(bound[0]) or b"") + bound[1].confirmed:
+            raise Withheld("a confirmation of another survivor set than the promised one")
+        return Confirmation(announcement=confirmation.announcement, signed=_rebuilt(signed))
+
+    def _shares(self, shares: Shares) -> Shares:
+        bound = self.promises.bound(shares.announcement)
+        if bound is None or bound[1].released is None or not shares.shares or len(shares.shares) % SECRET_BYTES:
+            raise Withheld("key shares for no promised survivor set")
+        return Shares(announcement=shares.announcement, shares=shares.shares)
+
+
+def _rebuilt(signed: Signed) -> Signed:
+    return Signed(
+        suite=signed.suite,
+        kind=signed.kind,
+        signer=signed.signer,
+        body=signed.body,
+        signature=signed.signature,
+    )
 
 
 def _refusal(refusal: Refusal) -> Refusal:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from node.state import StateError
+from protocols.announcement import Announcement
 from protocols.errors import Rejected
 from protocols.hashing import digest
 from queries.measurement import Measurement
@@ -36,7 +37,7 @@ class Charge:
     request: bytes
     """Id of the request, 16 bytes."""
     epoch: int
-    """Version of the roster that the round was opened for."""
+    """Number of the epoch whose keys hide the round."""
     slot: int
     """Of the round, in its epoch."""
     tau: bytes
@@ -75,6 +76,8 @@ class Ledger:
     def admits(self, request: bytes, epoch: int, slot: int, units: int, cap: int) -> None:
         """Raise Rejected unless a new release may be charged under these names within ``cap``.
 
+        What costs nothing is admitted whatever was spent.
+
         Guarantee: a request is answered under one announcement and a slot carries one; and the sum of all charges
         never exceeds the cap that holds when a charge is made. Tests: tests/node/test_ledger.py.
         """
@@ -84,7 +87,7 @@ class Ledger:
             raise Rejected("replayed", request.hex())
         if self.connection.execute("SELECT 1 FROM charges WHERE epoch = ? AND slot = ?", (epoch, slot)).fetchone():
             raise Rejected("slot-used", f"epoch {epoch}, slot {slot}")
-        if units < 0 or self.spent() + units > cap:
+        if units < 0 or (units and self.spent() + units > cap):
             raise Rejected("budget", f"{units} more than {cap - self.spent()} units")
 
     def charge(self, charge: Charge, cap: int) -> None:
@@ -170,10 +173,14 @@ class Ledger:
         return (0, START) if row is None else (row[0], row[1])
 
 
-def evidence_of(measurement: Measurement) -> str:
-    """Return how a cost came about: h, and for each block its entries, grid, share scale, squared L2 and rho."""
+def evidence_of(measurement: Measurement, announcement: Announcement) -> str:
+    """Return how a cost came about: m, c, h, and for each block its entries, grid, share scale, squared L2 and rho."""
     plain = {
+        "minimum": announcement.minimum,
+        "colluders": announcement.colluders,
         "honest": measurement.honest,
+        "epoch": announcement.epoch,
+        "slot": announcement.slot,
         "blocks": [
             {
                 "entries": block.entries,

@@ -9,7 +9,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import grpc
@@ -49,6 +49,12 @@ GOODBYE = 1.0
 
 MOST_WAITING = 64
 """Announcements that may wait; more are refused as busy."""
+
+MOST_URGENT = 64
+"""Other messages that may wait beside them; more are passed over, and the round or epoch goes on without this node."""
+
+CALM = 0.5
+"""Seconds after an upload before slots are prepared in place of those that were used: its round comes first."""
 
 FINAL = frozenset({"displaced", "protocol-version"})
 """Codes after which the node ends instead of trying again: somebody has to look."""
@@ -93,6 +99,7 @@ class Link:
         self._replier = replier
         self._connected = connected
         self._answering: set[asyncio.Task[None]] = set()
+        self._replenishing: asyncio.Task[None] | None = None
         self._call: Call | None = None
         self._stopping = False
         self._welcomed_at = math.inf
@@ -146,8 +153,10 @@ class Link:
                 try:
                     await self._converse(self._call)
                 finally:
-                    for task in self._answering:
-                        task.cancel()
+                    for task in (*self._answering, self._replenishing):
+                        if task is not None:
+                            task.cancel()
+                    self._replenishing = None
                     self._call.cancel()
                     self._call = None
         except Rejected as rejected:
@@ -164,11 +173,17 @@ class Link:
 
     async def _converse(self, call: Call) -> None:
         hello = Hello(
-            protocol=PROTOCOL_VERSION, software=self._software, roster_version=self._membership.roster.version
+            protocol=PROTOCOL_VERSION,
+            software=self._software,
+            roster_version=self._membership.roster.version,
+            epoch=self._replier.answerer.seats.number,
         )
         await self._send(call, NodeMessage(hello=hello))
         await self._welcome(await asyncio.wait_for(_next(call), WELCOME))
         heart = asyncio.ensure_future(self._beat(call))
+        if hello.epoch:
+            # What the last stream did not carry to its end is carried again, in the same bytes.
+            self._begin(self._replenish(call, again=True))
         try:
             while True:
                 await self._hear(call, await _next(call))
@@ -199,6 +214,8 @@ class Link:
                 await self._desk.ask(self._membership.take, message.roster)
             except Rejected as rejected:
                 _log.warning("a roster was refused", extra={"code": rejected.code})
+        elif kind in {"open_epoch", "freeze", "confirm", "unmask"}:
+            self._play(call, kind, message)
         elif kind == "closing":
             raise Rejected(_known(message.closing.code), "closed")
         elif kind != "release":
@@ -211,21 +228,64 @@ class Link:
             # Sent before the next message is read, so a flood of questions is slowed to what is taken off.
             await self._send(call, self._replier.turn_away(announcements.tau(signed)))
             return
-        task = asyncio.ensure_future(self._answer(call, signed, time.monotonic()))
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
+        arrived = time.monotonic()
 
-    async def _answer(self, call: Call, signed: Signed, arrived: float) -> None:
         def reply() -> NodeMessage:
             return self._replier.reply(signed, self._membership.roster, time.monotonic() - arrived)
 
+        self._begin(self._answer(call, self._desk.ask(reply)))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+        return task
+
+    def _play(self, call: Call, kind: str, message: CoordinatorMessage) -> None:
+        """Have a message of the secure sum answered, before the questions that wait."""
+        if self._stopping:
+            return
+        if self._desk.waiting >= MOST_WAITING + MOST_URGENT:
+            _log.warning("the queue is full", extra={"code": "busy"})
+            return
+        replier, membership = self._replier, self._membership
+
+        def reply() -> list[NodeMessage]:
+            if kind == "open_epoch":
+                return replier.open_epoch(message.open_epoch, membership.roster, membership.digest)
+            if kind == "freeze":
+                return replier.freeze(message.freeze)
+            return replier.confirm(message.confirm) if kind == "confirm" else replier.unmask(message.unmask)
+
+        self._begin(self._say(call, self._desk.ask(reply, urgent=True)))
+
+    async def _say(self, call: Call, replies: asyncio.Future[list[NodeMessage]]) -> None:
+        messages = await asyncio.shield(replies)
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            for message in messages:
+                await self._send(call, message)
+
+    async def _replenish(self, call: Call, *, again: bool) -> None:
+        """Deposit slots in place of those that were used, out of the way of a round."""
+        if not again:
+            await asyncio.sleep(CALM)
+
+        def prepare() -> list[NodeMessage]:
+            return self._replier.deposits(again=again)
+
+        await self._say(call, self._desk.ask(prepare, urgent=again))
+        if not again:
+            self._replenishing = None
+
+    async def _answer(self, call: Call, reply: asyncio.Future[NodeMessage]) -> None:
         # Shielded: when the stream is cut, the answer is finished and kept for when the round is announced again.
-        message = await asyncio.shield(self._desk.ask(reply))
+        message = await asyncio.shield(reply)
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             await self._send(call, message)
             # At once, so that whoever asks for the budget sees this question in it.
             await self._send(call, NodeMessage(status=NodeStatus()))
-            await self._send(call, NodeMessage(status=NodeStatus()))
+        if self._replenishing is None and message.WhichOneof("kind") == "upload":
+            self._replenishing = asyncio.ensure_future(self._replenish(call, again=False))
 
     async def _beat(self, call: Call) -> None:
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):

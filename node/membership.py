@@ -37,6 +37,11 @@ class Membership:
         elif self._read(joined, held=0).version > self.roster.version:
             self.take(joined)
 
+    @property
+    def digest(self) -> bytes:
+        """Return the digest of the signed roster that holds: what a key of an epoch is signed for."""
+        return rosters.digest_of(self._signed)
+
     def take(self, signed: Signed) -> Roster:
         """Hold a newer roster, durably, and return it; raise Rejected("stale-roster") for an older one.
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from protocols.announcement import Announcement
 from protocols.errors import ProtocolError, Rejected
+from protocols.farrsum.parameters import Trust
 from protocols.roster import Roster
 from queries.accounting import rho_of, units
 from queries.errors import PrivacyError
@@ -30,7 +31,8 @@ ALL = "all"
 """In place of a list of tables: every table of the catalogue."""
 
 DEFAULT = """\
-# What this hospital's node may answer. Every line is needed; while one is missing or misspelt, nothing is answered.
+# What this hospital's node may answer. Every line is needed; while one is missing or misspelt, nothing is answered:
+# the node adds noise to the others' answers, and no record is read.
 # Changes hold from the next question on.
 
 # Privacy loss that this hospital's patients may ever be charged, as an epsilon at a delta of one in a million. It is
@@ -50,10 +52,22 @@ own_row = false
 # A group of hospitals (one country, one level) smaller than this counts as telling this hospital apart.
 site_group_minimum = 3
 
-# The fewest hospitals on the roster, in a round, and behind its answer.
+# The fewest hospitals on the roster, among those that are asked, and behind the answer.
 minimum_hospitals = 3
+
+# The fewest hospitals in a sum that neither pool what they know with the coordinator nor with others. This hospital's
+# part is hidden among theirs. It is the round's smallest number of hospitals less the colluders that are feared.
+least_honest = 2
+
+# The weakest fear of colluding hospitals under which a question is answered: "none", "one-fifth" or "one-third" of all
+# hospitals. A weaker fear means less noise from each hospital, since more of it is counted upon.
+trust_floor = "one-third"
 """
 """What joining writes; the hospital edits it."""
+
+
+_FEAR = (Trust.NONE, Trust.FIFTH, Trust.THIRD)
+"""From the weakest to the strongest."""
 
 
 class PolicyError(ProtocolError):
@@ -83,7 +97,11 @@ class Policy:
     site_group_minimum: int
     """k: a group of fewer hospitals counts as telling them apart."""
     minimum_hospitals: int
-    """Fewest hospitals on the roster, in the round, and behind the answer."""
+    """Fewest hospitals on the roster, among those asked, and behind the answer."""
+    least_honest: int
+    """Least m - c of a round: honest hospitals among which the own part is hidden."""
+    trust_floor: Trust
+    """The weakest trust setting of a request."""
 
     def offers(self, table: str) -> bool:
         """Return whether a table may be asked about."""
@@ -114,7 +132,7 @@ def parse(source: bytes, file: str) -> Policy:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PolicyError("is not TOML in UTF-8", file=file, remedy="correct the text") from error
     keys = ("lifetime_epsilon", "most_epsilon_per_question", "tables", "own_row", "site_group_minimum")
-    known = (*keys, "minimum_hospitals")
+    known = (*keys, "minimum_hospitals", "least_honest", "trust_floor")
     for key in sorted(values.keys() - set(known)):
         _refuse(file, key, "is not a known key", "use " + ", ".join(known))
     for key in known:
@@ -127,6 +145,8 @@ def parse(source: bytes, file: str) -> Policy:
         own_row=_truth(file, "own_row", values["own_row"]),
         site_group_minimum=_whole(file, "site_group_minimum", values["site_group_minimum"]),
         minimum_hospitals=_whole(file, "minimum_hospitals", values["minimum_hospitals"]),
+        least_honest=_whole(file, "least_honest", values["least_honest"]),
+        trust_floor=_trust(file, "trust_floor", values["trust_floor"]),
     )
 
 
@@ -140,17 +160,22 @@ def judge(policy: Policy, *, plan: Plan, announcement: Announcement, roster: Ros
         raise Rejected("unknown-table", plan.table)
     if cost > policy.most_units_per_question:
         raise Rejected("cost-limit", f"{cost} of {policy.most_units_per_question} units")
-    # The announcement's minimum counts as well: a release may rest on no more hospitals than that.
-    fewest = min(len(roster.nodes), len(announcement.contributors), announcement.minimum)
+    # The request's minimum counts as well: a release may rest on no more hospitals than that.
+    fewest = min(len(roster.nodes), len(announcement.asked), announcement.request.minimum)
     if fewest < policy.minimum_hospitals:
         raise Rejected("cohort-too-small", f"{fewest} of {policy.minimum_hospitals}")
+    hidden_among = announcement.minimum - announcement.colluders
+    if hidden_among < policy.least_honest:
+        raise Rejected("policy", f"{hidden_among} honest hospitals of {policy.least_honest}")
+    if _FEAR.index(announcement.request.trust) < _FEAR.index(policy.trust_floor):
+        raise Rejected("policy", f"trust {announcement.request.trust.value}, least {policy.trust_floor.value}")
 
 
 def keeps_row_back(policy: Policy, *, plan: Plan, announcement: Announcement, roster: Roster, site: str) -> bool:
     """Return whether the hospital puts zeros everywhere because the answer would tell it apart from the others.
 
     Hospitals that the plan treats alike (the same cells, the same side of every condition on hospitals) form a group.
-    A group of fewer than k of the round's hospitals tells its members apart. All of the answer is kept back then, since
+    A group of fewer than k of the hospitals asked tells its members apart. All of the answer is kept back then, since
     the difference between two of its parts would give the hospital's own part away.
 
     Guarantee: with ``own_row = false`` no released number, and no difference of numbers in one release, rests on the
@@ -159,7 +184,7 @@ def keeps_row_back(policy: Policy, *, plan: Plan, announcement: Announcement, ro
     """
     if policy.own_row:
         return False
-    described = {member: roster.nodes[member] for member in announcement.contributors}
+    described = {member: roster.nodes[member] for member in announcement.asked}
     own = _side(plan, site, described[site])
     alike = sum(_side(plan, member, facts) == own for member, facts in described.items())
     return alike < policy.site_group_minimum
@@ -219,6 +244,13 @@ def _whole(file: str, key: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000:  # noqa: PLR2004
         _refuse(file, key, "is not a whole number of at least 1", f"write {key} = 3")
     return value
+
+
+def _trust(file: str, key: str, value: object) -> Trust:
+    known = {trust.value: trust for trust in _FEAR}
+    if not isinstance(value, str) or value not in known:
+        _refuse(file, key, "is not a known setting", "write " + ", ".join(f'"{name}"' for name in known))
+    return known[value]
 
 
 def _refuse(file: str, key: str, message: str, remedy: str) -> NoReturn:

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.answer import Answerer
+from node.answer import MOST_DETAIL, Answerer
 from node.audit import REFUSED, Audit
+from node.gate import TAU_BYTES
 from node.state import transaction
 from protocols import announcement as announcements
 from protocols.errors import ProtocolError, Rejected
 from protocols.roster import Roster
-from protocols.wire_pb2 import NodeMessage, Refusal, Signed
+from protocols.wire_pb2 import Confirm, Freeze, NodeMessage, OpenEpoch, Refusal, Signed, Unmask
 
 FOLDER = "failures"
 """Folder of the node's home with a file for each fault, readable by its owner only."""
@@ -25,15 +26,12 @@ FOLDER = "failures"
 MOST_FILES = 100
 """Faults that are kept."""
 
-MOST_DETAIL = 300
-"""Characters of a refusal's detail in the audit log."""
-
 _log = logging.getLogger("node.answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replier:
-    """Turns every announcement into one message: an upload or a refusal."""
+    """Turns what the coordinator says into what the node says to it: an answer, a refusal or nothing."""
 
     answerer: Answerer
     """Answers."""
@@ -48,18 +46,55 @@ class Replier:
         Guarantee: a refusal carries a code, and a reference drawn at random, never derived from data or from an
         exception's text. Test: tests/node/test_answer.py::test_a_fault_leaves_a_code_and_a_random_reference.
         """
-        tau = announcements.tau(signed)
+        answer = self.answerer.answer
+        (message,) = self._guarded(
+            announcements.tau(signed), lambda: [NodeMessage(upload=answer(signed, roster, waited))]
+        )
+        return message
+
+    def open_epoch(self, message: OpenEpoch, roster: Roster, digest: bytes) -> list[NodeMessage]:
+        """Return the node's key of a new epoch, or nothing; ``digest`` is of the signed roster."""
+        offer = self.answerer.seats.offer
+        return self._guarded(None, lambda: [NodeMessage(epoch_key=offer(message, roster, digest))])
+
+    def freeze(self, message: Freeze) -> list[NodeMessage]:
+        """Return the slots that the node deposits in an epoch, or nothing."""
+        accept = self.answerer.seats.accept
+        return self._guarded(None, lambda: [NodeMessage(deposits=each) for each in accept(message)])
+
+    def deposits(self, *, again: bool) -> list[NodeMessage]:
+        """Return deposits in place of slots that were used; ``again``: with all that still wait for a round."""
+        held = self.answerer.seats
+        prepare = held.waiting if again else held.replenish
+        return self._guarded(None, lambda: [NodeMessage(deposits=each) for each in prepare()])
+
+    def confirm(self, message: Confirm) -> list[NodeMessage]:
+        """Return the node's signature on the survivors of a round, or a refusal."""
+        sign = self.answerer.seats.confirm
+        return self._guarded(message.announcement, lambda: [NodeMessage(confirmation=sign(message))])
+
+    def unmask(self, message: Unmask) -> list[NodeMessage]:
+        """Return the node's key shares for the survivors of a round, or a refusal."""
+        release = self.answerer.seats.unmask
+        return self._guarded(message.announcement, lambda: [NodeMessage(shares=release(message))])
+
+    def _guarded(self, tau: bytes | None, make: Callable[[], list[NodeMessage]]) -> list[NodeMessage]:
+        """Return what is made, or a refusal of the round ``tau``; of what belongs to no round, nothing is said."""
+        known = tau is not None and len(tau) == TAU_BYTES
+        named = {"round": tau.hex()} if tau is not None and known else {}
         try:
-            return NodeMessage(upload=self.answerer.answer(signed, roster, waited))
+            return make()
         except Rejected as rejected:
-            reference, code = secrets.token_hex(16), rejected.code
-            _log.warning("a question was refused", extra={"round": tau.hex(), "reference": reference, "code": code})
-            return self._refusal(tau, code, reference, rejected.detail)
+            reference, code, detail = secrets.token_hex(16), rejected.code, rejected.detail
+            _log.warning("a message was refused", extra={"reference": reference, "code": code, **named})
         except Exception as fault:  # noqa: BLE001
-            reference = secrets.token_hex(16)
+            reference, code, detail = secrets.token_hex(16), "unavailable", _kind(fault)
             self._keep(reference, fault)
-            _log.error("a question failed", extra={"round": tau.hex(), "reference": reference, "error": _kind(fault)})
-            return self._refusal(tau, "unavailable", reference, _kind(fault))
+            _log.error("a message failed", extra={"reference": reference, "error": _kind(fault), **named})
+        self._tell(named, code, reference, detail)
+        if not known:
+            return []
+        return [NodeMessage(refusal=Refusal(announcement=tau, code=code, reference=reference))]
 
     def turn_away(self, tau: bytes) -> NodeMessage:
         """Return a refusal for a question that finds the queue full; touches no state, so any thread may ask."""
@@ -67,14 +102,10 @@ class Replier:
         _log.warning("the queue is full", extra={"round": tau.hex(), "reference": reference, "code": "busy"})
         return NodeMessage(refusal=Refusal(announcement=tau, code="busy", reference=reference))
 
-    def _refusal(self, tau: bytes, code: str, reference: str, detail: str) -> NodeMessage:
-        self._tell(tau, code, reference, detail)
-        return NodeMessage(refusal=Refusal(announcement=tau, code=code, reference=reference))
-
-    def _tell(self, tau: bytes, code: str, reference: str, detail: str) -> None:
+    def _tell(self, named: dict[str, str], code: str, reference: str, detail: str) -> None:
         connection, at = self.answerer.connection, int(self.clock())
         audit = Audit(connection=connection)
-        facts = {"round": tau.hex(), "code": code, "reference": reference, "detail": detail[:MOST_DETAIL]}
+        facts = {**named, "code": code, "reference": reference, "detail": detail[:MOST_DETAIL]}
         try:
             with transaction(connection):
                 if audit.has_room(at):

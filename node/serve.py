@@ -13,6 +13,7 @@ import signal
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +29,13 @@ from node.link import Link
 from node.membership import Membership
 from node.noise import noisy_vector
 from node.prepare import prepare
+from node.promises import Promises
 from node.refusal import Replier
 from node.scan import Scanner
+from node.seats import Seats
 from node.settings import NodeSettings
 from node.state import StateError, open_state, read_state, transaction
+from node.warming import warm
 from queries.tally import Tally
 
 LOCK = "serve.lock"
@@ -77,9 +81,10 @@ async def _serve(
     started: Callable[[], None],
 ) -> int:
     _log.info("the data are being prepared", extra={"member": settings.credentials.member})
-    preparing = asyncio.ensure_future(desk.ask(_open_data, settings))
+    preparing = desk.ask(_open_data, settings)
     told = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({preparing, told}, return_when=asyncio.FIRST_COMPLETED)
+    awaited: set[asyncio.Future[Any]] = {preparing, told}
+    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
     if not preparing.done():
         preparing.cancel()
         return 0
@@ -97,6 +102,7 @@ async def _serve(
         identity=settings.credentials.identity,
         compiler=Compiler(catalogue=settings.catalogue),
         connection=connection,
+        seats=Seats(member=member, identity=settings.credentials.identity, connection=connection),
         policy=lambda: policy.load(policy_file),
         tables=scanner.tables,
         scan=scan,
@@ -110,7 +116,11 @@ async def _serve(
             credentials=settings.credentials,
             software=settings.software,
             gate=Gate(
-                ledger=Ledger(connection=committed), policy_file=policy_file, tables=tuple(sorted(scanner.tables))
+                member=member,
+                ledger=Ledger(connection=committed),
+                promises=Promises(connection=committed),
+                policy_file=policy_file,
+                tables=tuple(sorted(scanner.tables)),
             ),
             desk=desk,
             membership=membership,
@@ -158,7 +168,9 @@ def _open_data(settings: NodeSettings) -> Scanner:
         site_key(settings.home),
         memory_limit=settings.memory_limit,
     )
-    return Scanner(prepared.path, threads=settings.threads, memory_limit=settings.memory_limit)
+    scanner = Scanner(prepared.path, threads=settings.threads, memory_limit=settings.memory_limit)
+    warm(scanner, settings.catalogue, settings.credentials.member)
+    return scanner
 
 
 def site_key(home: Path) -> bytes:

@@ -62,6 +62,36 @@ MIGRATIONS = (
     {_APPEND_ONLY.format(table="uploads")};
     {_APPEND_ONLY.format(table="audit")}
     """,
+    """
+    CREATE TABLE epochs (
+        number INTEGER PRIMARY KEY CHECK (number > 0),
+        frozen BLOB UNIQUE CHECK (length(frozen) = 32)
+    ) STRICT;
+    CREATE TRIGGER epochs_rise BEFORE INSERT ON epochs WHEN NEW.number < (SELECT max(number) FROM epochs)
+        BEGIN SELECT RAISE(ABORT, 'epochs rise'); END;
+    CREATE TRIGGER epochs_keep_their_freeze BEFORE UPDATE ON epochs
+        WHEN NEW.number IS NOT OLD.number OR (OLD.frozen IS NOT NULL AND NEW.frozen IS NOT OLD.frozen)
+        BEGIN SELECT RAISE(ABORT, 'an epoch keeps its freeze'); END;
+    CREATE TRIGGER epochs_never_shrink BEFORE DELETE ON epochs
+        BEGIN SELECT RAISE(ABORT, 'epochs are kept'); END;
+    CREATE TABLE slots (
+        epoch INTEGER NOT NULL REFERENCES epochs (number),
+        slot INTEGER NOT NULL CHECK (slot > 0),
+        announced BLOB NOT NULL UNIQUE CHECK (length(announced) = 32),
+        sent INTEGER NOT NULL CHECK (sent IN (0, 1)),
+        confirmed BLOB CHECK (length(confirmed) = 32),
+        released BLOB CHECK (length(released) = 32),
+        PRIMARY KEY (epoch, slot)
+    ) STRICT;
+    CREATE TRIGGER slots_keep_their_promises BEFORE UPDATE ON slots
+        WHEN NEW.epoch IS NOT OLD.epoch OR NEW.slot IS NOT OLD.slot OR NEW.announced IS NOT OLD.announced
+            OR NEW.sent < OLD.sent
+            OR (OLD.confirmed IS NOT NULL AND NEW.confirmed IS NOT OLD.confirmed)
+            OR (OLD.released IS NOT NULL AND NEW.released IS NOT OLD.released)
+        BEGIN SELECT RAISE(ABORT, 'a slot keeps its promises'); END;
+    CREATE TRIGGER slots_never_shrink BEFORE DELETE ON slots
+        BEGIN SELECT RAISE(ABORT, 'slots are kept'); END
+    """,
 )
 """One script a version; an older state is brought forward, a newer one refused."""
 

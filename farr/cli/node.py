@@ -121,7 +121,7 @@ def serve(
     try:
         policies.load(home / policies.FILE)
     except policies.PolicyError as error:
-        message = _("Every question is refused until the policy is corrected: {error}").format(error=error)
+        message = _("No record is read until the policy is corrected: {error}").format(error=error)
         typer.echo(message, err=True)
     member = settings.credentials.member
     typer.echo(_("{member}: preparing the data in {data}").format(member=member, data=settings.data), err=True)
@@ -144,6 +144,7 @@ def serve(
 def status(home: Home, as_json: AsJson = False) -> None:
     """Show the state."""
     from farr import nodes
+    from node.promises import Promises
     from node.state import FILE
 
     held = nodes.read_home(home)
@@ -160,6 +161,7 @@ def status(home: Home, as_json: AsJson = False) -> None:
         facts["roster"] = state_of(home, lambda state: state.execute("SELECT version FROM roster").fetchone() or (0,))[
             0
         ]
+        facts["epoch"] = state_of(home, lambda state: Promises(connection=state).seated())
     facts |= _budget(home)
     if as_json:
         output.as_json(facts)

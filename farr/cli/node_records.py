@@ -28,7 +28,7 @@ EitherHome = Annotated[
     typer.Option("--home", metavar="DIR", envvar="FARR_HOME", help=N_("The node's own folder; else $FARR_HOME.")),
 ]
 
-_SHOWN = ("analyst", "purpose", "table", "units", "code", "reference", "version", "software", "detail")
+_SHOWN = ("analyst", "purpose", "table", "units", "code", "reference", "version", "software", "withheld", "detail")
 """Facts that the list for people shows."""
 
 
@@ -109,6 +109,8 @@ def show_policy(home: Home, as_json: AsJson = False) -> None:
         "own_row": allowed.own_row,
         "site_group_minimum": allowed.site_group_minimum,
         "minimum_hospitals": allowed.minimum_hospitals,
+        "least_honest": allowed.least_honest,
+        "trust_floor": allowed.trust_floor.value,
     }
     if as_json:
         output.as_json(facts)

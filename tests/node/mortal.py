@@ -1,9 +1,10 @@
 """A process that makes nodes and lets them be killed: one line of JSON in, one out, for each life of a node.
 
-    {"home": DIR, "numbers": [1, 2], "die_at": "charged" | null, "kill_after": SECONDS | null}
-    {"signal": 9, "left": [[1, "hex of the upload"], ...]}
+    {"home": DIR, "epoch": 3, "numbers": [1, 2], "old": [HEX], "die_at": "charged" | null, "kill_after": SECONDS | null}
+    {"signal": 9, "left": [["upload", "hex of the announcement", "hex of the message"], ...]}
 
-Each life is a fork of this process, which has one thread and no open state, so that a life costs milliseconds.
+A life opens an epoch of its own, gives old announcements their answers again, and plays a round for each number. Each
+life is a fork of this process, which has one thread and no open state, so that a life costs milliseconds.
 """
 
 from __future__ import annotations
@@ -18,35 +19,63 @@ from pathlib import Path
 from node import policy
 from node.gate import Gate
 from node.ledger import Ledger
+from node.promises import Promises
 from node.state import read_state
+from protocols.wire_pb2 import Signed
 from queries.canonical import encode
 from queries.plan import BandKey
-from tests.node.rig import Rig, announce, plan, request
+from tests.node.company import Company, Played
+from tests.node.rig import SITE, Rig, announce, freeze_of, plan, request
 
 WIDE = encode(plan(keys=(BandKey(column="age", starts=tuple(range(120))),)))
 """A plan of 120 cells: no two draws of noise are ever alike by chance."""
 
 
-def asked(number):
+def asked(number, epoch=1, slot=1):
     """Return the announcement of this number."""
-    return announce(request(number, plan=WIDE), slot=number)
+    return announce(request(number, plan=WIDE), slot=slot, number=epoch)
 
 
-def live(home, numbers, die_at, out):
-    """Answer announcements in turn; what passes the gate is written to ``out`` and has left."""
+def live(wish, out):
+    """Play rounds in turn; what passes the gate is written to ``out`` and has left."""
 
     def step(name):
-        if name == die_at:
+        if name == wish["die_at"]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    rig = Rig(home, step=step)
-    gate = Gate(ledger=Ledger(connection=read_state(home)), policy_file=home / policy.FILE, tables=("stay",))
-    for number in numbers:
-        message = rig.reply(asked(number))
-        if message.WhichOneof("kind") == "upload":
-            upload = gate.release(message).upload.SerializeToString(deterministic=True)
-            os.write(out, json.dumps([number, upload.hex()]).encode() + b"\n")
-            step("left")
+    def leave(kind, announced, messages):
+        for message in messages:
+            found = message.WhichOneof("kind")
+            if found != "refusal":
+                left = getattr(gate.release(message), found).SerializeToString(deterministic=True)
+                os.write(out, json.dumps([kind, announced, left.hex()]).encode() + b"\n")
+                step(f"{kind} left")
+
+    home, epoch = Path(wish["home"]), wish["epoch"]
+    rig = Rig(home, number=0, step=step)
+    reader = read_state(home)
+    gate = Gate(
+        member=SITE,
+        ledger=Ledger(connection=reader),
+        promises=Promises(connection=reader),
+        policy_file=home / policy.FILE,
+        tables=("stay",),
+    )
+    for announced in wish["old"]:
+        leave("upload", announced, [rig.reply(Signed.FromString(bytes.fromhex(announced)))])
+    rig.offer(epoch)
+    for message in rig.seats.accept(freeze_of(epoch)):
+        rig.deposits += message.deposits
+    company = Company(rig.deposits, number=epoch)
+    for slot, number in enumerate(wish["numbers"], start=1):
+        signed = asked(number, epoch, slot)
+        announced = signed.SerializeToString(deterministic=True).hex()
+        answer = rig.reply(signed)
+        leave("upload", announced, [answer])
+        if answer.WhichOneof("kind") == "upload":
+            played = Played(company, signed, answer.upload, entries=120)
+            leave("confirmation", announced, rig.replier.confirm(played.confirm))
+            leave("shares", announced, rig.replier.unmask(played.unmask()))
 
 
 def one_life(wish):
@@ -57,7 +86,7 @@ def one_life(wish):
         os.close(read)
         code = 1
         try:
-            live(Path(wish["home"]), wish["numbers"], wish["die_at"], write)
+            live(wish, write)
             code = 0
         finally:
             os._exit(code)

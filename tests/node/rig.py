@@ -6,6 +6,7 @@ The children of test_crash.py build the same one: every key follows from a fixed
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,14 +17,19 @@ from node.answer import Answerer
 from node.compiled import Compiler
 from node.noise import noisy_vector
 from node.refusal import Replier
+from node.seats import Seats
 from node.state import open_state
 from protocols import announcement as announcements
 from protocols import request as requests
+from protocols import roster as rosters
 from protocols.announcement import Announcement
+from protocols.farrsum import epoch as epochs
+from protocols.farrsum.epoch import ExchangeKey
+from protocols.farrsum.parameters import honest, least_survivors
 from protocols.request import Request
 from protocols.roster import Member, Roster
 from protocols.signing import IdentityKey, sign
-from protocols.wire_pb2 import Role
+from protocols.wire_pb2 import OpenEpoch, Role
 from queries.accounting import rho_of, units
 from queries.canonical import encode
 from queries.catalogue_file import read_catalogue
@@ -65,6 +71,8 @@ tables = "all"
 own_row = true
 site_group_minimum = 2
 minimum_hospitals = 3
+least_honest = 2
+trust_floor = "one-third"
 """
 
 PRICE = units(rho_of(1.0))
@@ -137,17 +145,56 @@ def request(number=1, **changes):
     return replace(asked, **changes)
 
 
-def announce(asked=None, *, slot=1, held=roster, analyst_key=None, coordinator_key=None, **changes):
-    """Return the coordinator's signed announcement of a request."""
+def digest_of(held):
+    """Return the digest of a roster as its registrar signs it."""
+    return rosters.digest_of(rosters.write(held, key_of("registrar")))
+
+
+def seed_of(site, number):
+    """Return the seed of a hospital's exchange key for an epoch."""
+    return hashlib.sha256(f"{site} in epoch {number}".encode()).digest()
+
+
+def exchange_of(site, number):
+    """Return a hospital's exchange key for an epoch."""
+    return ExchangeKey.from_seed(seed_of(site, number))
+
+
+def open_epoch(number=1, held=roster):
+    """Return the coordinator's call for keys."""
+    return OpenEpoch(epoch=number, roster=held.version)
+
+
+def freeze_of(number=1, held=roster, *, sites=None):
+    """Return the freeze of an epoch with the keys of all hospitals of a roster, or of some."""
+    keys = [
+        epochs.write_key(
+            number, held, digest_of(held), member=site, key=key_of(site), exchange=exchange_of(site, number)
+        )
+        for site in sites or held.nodes
+    ]
+    return epochs.freeze(number, keys)
+
+
+def announce(
+    asked=None, *, slot=1, held=roster, analyst_key=None, coordinator_key=None, number=1, sites=None, **changes
+):
+    """Return the coordinator's signed announcement of a request, in an epoch of all hospitals or of some."""
     asked = asked or request()
+    frozen = freeze_of(number, held, sites=sites)
+    epoch = epochs.read_freeze(frozen, number=number, roster=held, roster_digest=digest_of(held))
+    minimum = least_survivors(epoch.parameters, len(epoch.members))
     announced = Announcement(
         request=asked,
         signed_request=requests.write(asked, analyst_key or key_of(asked.analyst)),
-        epoch=held.version,
+        roster=held.version,
+        epoch=number,
+        freeze=epoch.digest,
         slot=slot,
-        contributors=asked.sites,
-        minimum=asked.minimum,
-        honest=1,
+        contributors=epoch.members,
+        minimum=minimum,
+        colluders=asked.trust.colluders(len(held.nodes)),
+        honest=honest(minimum, asked.trust, len(held.nodes)),
         deadline=NOW + 60,
     )
     signing_key = coordinator_key or key_of("convener")
@@ -189,28 +236,60 @@ class Records:
 class Rig:
     """One hospital's node, without its data and its link."""
 
-    def __init__(self, home: Path, **changes):
-        """Open the state in ``home``; ``changes`` replace parts of the answerer."""
+    def __init__(self, home: Path, *, site=SITE, number=1, held=roster, sites=None, step=None, **changes):
+        """Open the state in ``home`` and take a seat in an epoch (0: in none); ``changes`` replace parts."""
         self.home = home
+        self.site = site
+        self.seed = None
+        self.noisy = []
         home.mkdir(exist_ok=True)
         if not (home / policy.FILE).exists():
             (home / policy.FILE).write_text(POLICY)
         self.records = Records()
         self.now = float(NOW)
         self.connection = open_state(home)
+        steps = {} if step is None else {"step": step}
+        self.seats = Seats(
+            member=site, identity=key_of(site), connection=self.connection, entropy=self.entropy, **steps
+        )
         parts = {
-            "member": SITE,
-            "identity": key_of(SITE),
+            "member": site,
+            "identity": key_of(site),
+            "seats": self.seats,
             "compiler": Compiler(catalogue=catalogue),
             "connection": self.connection,
             "policy": lambda: policy.load(home / policy.FILE),
             "tables": frozenset({"stay"}),
             "scan": self.records.scan,
-            "noise": noisy_vector,
+            "noise": self.noise,
             "clock": lambda: self.now,
         }
-        self.answerer = Answerer(**{**parts, **changes})
+        self.answerer = Answerer(**{**parts, **steps, **changes})
         self.replier = Replier(answerer=self.answerer, home=home, clock=lambda: self.now)
+        self.deposits = []
+        if number:
+            self.sit(number, held, sites=sites)
+
+    def entropy(self, count):
+        """Return fresh bytes, but for an exchange key that the test knows beforehand."""
+        seed, self.seed = self.seed, None
+        return seed if seed is not None and count == len(seed) else os.urandom(count)
+
+    def noise(self, exact, measurement):
+        """Draw noise, and remember the vector before it is hidden."""
+        self.noisy.append(noisy_vector(exact, measurement))
+        return self.noisy[-1]
+
+    def offer(self, number, held=roster):
+        """Sign the key of an epoch."""
+        self.seed = seed_of(self.site, number)
+        return self.seats.offer(open_epoch(number, held), held, digest_of(held))
+
+    def sit(self, number, held=roster, *, sites=None):
+        """Take a seat in an epoch."""
+        self.offer(number, held)
+        for message in self.seats.accept(freeze_of(number, held, sites=sites)):
+            self.deposits += message.deposits
 
     def answer(self, signed, held=roster, waited=0.0):
         """Answer one announcement."""

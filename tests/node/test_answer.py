@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -41,6 +42,9 @@ from tests.node.rig import (
     roster,
 )
 
+MORE = tuple(member(site, Role.ROLE_NODE) for site in ("ennis", "fowey"))
+SIX = replace(roster, version=6, members=tuple(sorted((*roster.members, *MORE), key=lambda each: each.id)))
+
 
 @pytest.fixture
 def rig(tmp_path):
@@ -55,17 +59,18 @@ def ledger(rig):
     return Ledger(connection=rig.connection)
 
 
-def vector_of(signed, announced, entries=2):
-    """Return the vector of an upload, verified as the coordinator does."""
-    return upload.read(signed, roster=roster, announcement=announcements.tau(announced), entries=entries).vector
+def read(signed, announced, entries=2):
+    """Return an upload, verified as the coordinator does; its vector is hidden and has two check coordinates."""
+    return upload.read(signed, roster=roster, announcement=announcements.tau(announced), entries=entries + 2)
 
 
 def test_a_good_question_is_answered_and_charged_once(rig):
     """The upload is the hospital's own, near the exact tally, and the ledger holds its cost once."""
     signed = announce()
     answer = rig.answer(signed)
-    values = ring.centred(vector_of(answer, signed))
-    noise = rig.answerer.compiler.compile(encode(plan()), PRICE).measurement.blocks[0]
+    read(answer, signed)
+    values = ring.centred(rig.noisy[-1])
+    noise = rig.answerer.compiler.compile(encode(plan()), PRICE, 1).measurement.blocks[0]
     assert np.all(np.abs(values / noise.grid - 100) < 12 * float(noise.share_scale))
     assert rig.records.reads == 1
     (charge,) = ledger(rig).charges()
@@ -80,7 +85,7 @@ def test_the_same_announcement_gets_identical_bytes_at_no_cost(rig):
     spent = ledger(rig).spent()
     assert rig.answer(signed).SerializeToString(deterministic=True) == first
     rig.close()
-    again = Rig(rig.home)
+    again = Rig(rig.home, number=0)
     assert again.answer(signed).SerializeToString(deterministic=True) == first
     assert again.records.reads == 0
     assert rig.records.reads == 1
@@ -100,8 +105,9 @@ def test_an_answered_announcement_still_needs_its_signature(rig):
 def test_another_request_gets_fresh_noise_and_its_own_charge(rig):
     """The same question under another request and slot is another release."""
     one, two = announce(), announce(request(2), slot=2)
-    first, second = vector_of(rig.answer(one), one), vector_of(rig.answer(two), two)
-    assert not np.array_equal(first, second)
+    first, second = read(rig.answer(one), one), read(rig.answer(two), two)
+    assert not np.array_equal(*rig.noisy)
+    assert not np.array_equal(first.vector, second.vector)
     assert len(list(ledger(rig).charges())) == 2
 
 
@@ -114,14 +120,34 @@ def test_every_number_is_derived_here(rig):
     derived = calibrate(shape, of_tally(shape, 1), rho_of_units(PRICE), 1)
     assert charge.units == derived.cost
     assert f'"grid":{derived.blocks[0].grid}' in charge.evidence
-    assert rig.answerer.compiler.compile(encode(plan()), PRICE) is rig.answerer.compiler.compile(encode(plan()), PRICE)
+    compiler = rig.answerer.compiler
+    assert compiler.compile(encode(plan()), PRICE, 1) is compiler.compile(encode(plan()), PRICE, 1)
+    shared = compiler.compile(encode(plan()), PRICE, 3)
+    assert shared.measurement == calibrate(shape, of_tally(shape, 1), rho_of_units(PRICE), 3)
+
+
+def test_shared_noise_is_calibrated_for_the_h_that_is_derived_here(tmp_path):
+    """With six hospitals each share is smaller by the root of h = m - c, and the ledger names m, c and h."""
+    rig = Rig(tmp_path / "home", held=SIX)
+    signed = announce(held=SIX)
+    rig.answer(signed, SIX)
+    (charge,) = ledger(rig).charges()
+    evidence = json.loads(charge.evidence)
+    assert {name: evidence[name] for name in ("minimum", "colluders", "honest", "epoch", "slot")} == {
+        "minimum": 5, "colluders": 1, "honest": 4, "epoch": 1, "slot": 1,
+    }  # fmt: skip
+    whole = rig.answerer.compiler.compile(encode(plan()), PRICE, 1).measurement.blocks[0]
+    shared = rig.answerer.compiler.compile(encode(plan()), PRICE, 4).measurement.blocks[0]
+    assert evidence["blocks"][0]["grid"] == shared.grid
+    assert float(shared.share_scale / shared.grid) == pytest.approx(float(whole.share_scale / whole.grid) / 2, rel=0.01)
+    rig.close()
 
 
 def test_compiled_plans_do_not_pile_up():
     """A coordinator that sends ever new plans does not fill the memory."""
     compiler = Compiler(catalogue=catalogue)
     for price in range(PRICE, PRICE + 100):
-        compiler.compile(encode(plan()), price)
+        compiler.compile(encode(plan()), price, 1)
     assert len(compiler.kept) == 64
 
 
@@ -149,13 +175,19 @@ BAD_MESSAGES = {
     "request from the future": (lambda: announce(request(created_at=NOW + 400, expires_at=NOW + 999)), "clock-skew"),
     "expired announcement": (lambda: announce(deadline=NOW - 301), "expired"),
     "endless announcement": (lambda: announce(deadline=NOW + 9000), "clock-skew"),
-    "widened contributors": (
-        lambda: announce(request(sites=("aden", "cork", "dover")), contributors=HOSPITALS),
-        "out-of-scope",
-    ),
     "not a contributor": (lambda: announce(contributors=("aden", "cork", "dover")), "out-of-scope"),
-    "not asked": (lambda: announce(request(sites=("aden", "cork", "dover"))), "out-of-scope"),
-    "lowered minimum": (lambda: announce(minimum=2), "too-few"),
+    "lowered minimum": (lambda: announce(minimum=2), "cohort-too-small"),
+    "raised minimum": (lambda: announce(minimum=5), "too-few"),
+    "fewer colluders": (lambda: announce(colluders=0), "malformed"),
+    "too few asked": (lambda: announce(request(minimum=4), contributors=("aden", "brest", "cork")), "too-few"),
+    "another epoch": (lambda: announce(number=2), "wrong-epoch"),
+    "another freeze": (lambda: announce(sites=("aden", "brest", "cork")), "wrong-epoch"),
+    "contributor outside the freeze": (
+        lambda: announce(sites=("aden", "brest", "cork"), contributors=HOSPITALS),
+        "wrong-epoch",
+    ),
+    "slot that was not deposited": (lambda: announce(slot=17), "malformed"),
+    "slot zero": (lambda: announce(slot=0), "malformed"),
     "fewer noise": (lambda: announce(honest=3), "malformed"),
     "no noise": (lambda: announce(honest=0), "malformed"),
     "contributor twice": (lambda: resign(announce(), contributors=["aden", "aden", "brest"]), "malformed"),
@@ -172,11 +204,7 @@ BAD_MESSAGES = {
         lambda: announce(request(plan=encode(plan(bound=Bound(rows=99, groups=1))))),
         "bad-plan",
     ),
-    "absent table": (lambda: announce(request(plan=encode(plan(table="visit")))), "unknown-table"),
-    "too dear": (lambda: announce(request(rho_units=PRICE * 4)), "cost-limit"),
     "free": (lambda: announce(request(rho_units=0)), "malformed"),
-    "one hospital": (lambda: announce(request(sites=(SITE,), minimum=1)), "cohort-too-small"),
-    "one answer would do": (lambda: announce(request(minimum=1)), "cohort-too-small"),
 }
 
 
@@ -194,7 +222,7 @@ def test_a_bad_message_gets_a_code_and_changes_nothing(rig, what):
     assert message.refusal.code == code
     assert rig.records.reads == 0
     assert ledger(rig).spent() == 0
-    for table in ("charges", "uploads"):
+    for table in ("charges", "uploads", "slots"):
         assert rig.connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     assert rig.answer(announce()).kind == "upload"
 
@@ -228,15 +256,16 @@ def test_a_slot_carries_one_announcement(rig):
         rig.answer(announce(request(2)))
 
 
-def test_a_wrong_policy_answers_nothing_and_says_where(rig):
-    """The code is "policy"; the operator finds the file and the key under the reference in the audit log."""
+def test_a_wrong_policy_reads_nothing_and_says_where(rig):
+    """The others' round goes on with zeros, at no cost; the operator finds the file and the key in the audit log."""
     wrong_policy(rig)
-    message = rig.reply(announce())
-    assert message.refusal.code == "policy"
+    signed = announce()
+    assert read(rig.answer(signed), signed).notes == (Note.NOTE_WITHHELD_POLICY,)
     *_, entry = Audit(connection=rig.connection).entries()
-    assert message.refusal.reference in entry.facts
+    assert json.loads(entry.facts)["withheld"] == "policy"
     assert "policy.toml: most_epsilon_per_question" in entry.facts
     assert rig.records.reads == 0
+    assert ledger(rig).spent() == 0
 
 
 def test_a_wrong_policy_does_not_take_back_what_was_answered(rig):
@@ -248,20 +277,26 @@ def test_a_wrong_policy_does_not_take_back_what_was_answered(rig):
 
 
 def test_the_budget_for_life_is_never_exceeded(rig):
-    """Once the next question does not fit, it is refused; a cheaper one that fits is still answered."""
+    """A question that does not fit gets zeros with noise, uncharged and noted; a cheaper one that fits is answered."""
     (rig.home / "policy.toml").write_text(policy_text(lifetime=2.5))
-    answered = 0
-    for number in range(1, 20):
-        try:
-            rig.answer(announce(request(number), slot=number))
-            answered += 1
-        except Rejected as rejected:
-            assert rejected.code == "budget"  # noqa: PT017
-    assert 2 <= answered < 19
+    answered = []
+    for number in range(1, 13):
+        signed = announce(request(number), slot=number)
+        answered.append(not read(rig.answer(signed), signed).notes)
+        if not answered[-1]:
+            assert read(rig.answer(signed), signed).notes == (Note.NOTE_WITHHELD_BUDGET,)
+            assert abs(ring.centred(rig.noisy[-1])).max() < ring.centred(rig.noisy[0]).max()
+    assert answered == sorted(answered, reverse=True)
+    assert 2 <= sum(answered) < 12
+    assert rig.records.reads == sum(answered)
     cap = rig.answerer.policy().lifetime_units
     assert cap - PRICE < ledger(rig).spent() <= cap
     left = cap - ledger(rig).spent()
-    assert rig.answer(announce(request(50, rho_units=left), slot=50)).kind == "upload"
+    last = announce(request(50, rho_units=left), slot=16)
+    assert not read(rig.answer(last), last).notes
+    (rig.home / "policy.toml").write_text(policy_text(lifetime=0.5))
+    free = announce(request(51), slot=15)
+    assert read(rig.answer(free), free).notes == (Note.NOTE_WITHHELD_BUDGET,)
 
 
 def policy_text(lifetime):
@@ -322,9 +357,9 @@ def test_a_vector_of_another_shape_is_never_released(rig):
 def test_an_entry_beyond_the_site_cap_is_clamped(rig):
     """No entry is larger than the rows that the head-room was checked for."""
     rig.records.entry = 1 << 60
-    signed = announce()
-    values = ring.centred(vector_of(rig.answer(signed), signed))
-    grid = rig.answerer.compiler.compile(encode(plan()), PRICE).measurement.blocks[0].grid
+    rig.answer(announce())
+    values = ring.centred(rig.noisy[-1])
+    grid = rig.answerer.compiler.compile(encode(plan()), PRICE, 1).measurement.blocks[0].grid
     assert np.all(np.abs(values / grid - catalogue.rows_per_site) < 10_000)
 
 
@@ -334,26 +369,25 @@ def test_a_row_that_is_kept_back_is_noise_alone_and_free(tmp_path):
     (rig.home / "policy.toml").write_text(policy_text(10).replace("own_row = true", "own_row = false"))
     asked = request(plan=encode(plan(keys=(SiteKey(sites=HOSPITALS),))))
     signed = announce(asked)
-    taken = upload.read(
-        rig.answer(signed), roster=roster, announcement=announcements.tau(signed), entries=len(HOSPITALS)
-    )
+    taken = read(rig.answer(signed), signed, entries=len(HOSPITALS))
     assert taken.notes == (Note.NOTE_OWN_ROW_WITHHELD,)
     assert rig.records.reads == 0
     assert ledger(rig).spent() == 0
-    assert np.any(taken.vector != 0)
-    noise = rig.answerer.compiler.compile(asked.plan, PRICE).measurement.blocks[0]
-    assert np.all(np.abs(ring.centred(taken.vector)) < 12 * float(noise.share_scale))
+    assert np.any(rig.noisy[-1] != 0)
+    noise = rig.answerer.compiler.compile(asked.plan, PRICE, 1).measurement.blocks[0]
+    assert np.all(np.abs(ring.centred(rig.noisy[-1])) < 12 * float(noise.share_scale))
     other = announce(request(2), slot=2)
-    assert not upload.read(rig.answer(other), roster=roster, announcement=announcements.tau(other), entries=2).notes
+    assert not read(rig.answer(other), other).notes
     rig.close()
 
 
 def test_no_check_comes_after_the_records_were_read(tmp_path):
-    """Reading the records, charging, noise, commit: in this order, and all that can refuse comes before."""
+    """Reading the records, charging, noise, mask, commit: in this order, and all that can refuse comes before."""
     steps = []
     rig = Rig(tmp_path / "home", step=steps.append)
+    assert steps == ["offering", "offered", "accepting", "accepted"]
     rig.answer(announce())
-    assert steps == ["read", "checked", "scanned", "begun", "charged", "noised", "stored", "committed"]
+    assert steps[4:] == ["read", "checked", "scanned", "begun", "charged", "noised", "masked", "stored", "committed"]
     rig.close()
 
 
@@ -366,14 +400,14 @@ def test_a_member_whose_role_changed_is_no_hospital(rig):
 
 
 def test_a_question_takes_little_time_beside_the_scan(rig):
-    """All of the way but the scan takes under 8 ms, for a plan seen before."""
-    rig.answer(announce(request(99), slot=99))
+    """All of the way but the scan takes under 8 ms of CPU, for a plan seen before."""
+    rig.answer(announce(request(99), slot=1))
     (rig.home / "policy.toml").write_text(policy_text(100))
-    announced = [announce(request(number), slot=number) for number in range(1, 33)]
+    announced = [announce(request(number), slot=number) for number in range(2, 17)]
     taken = []
     for signed in announced:
-        begun = time.perf_counter()
+        begun = time.process_time()
         rig.answer(signed)
-        taken.append(time.perf_counter() - begun)
-    # The shortest: what the code takes, not what else this machine is doing.
-    assert min(taken) < 0.008
+        taken.append(time.process_time() - begun)
+    # The lower quartile: what the code takes, not what else this machine is doing.
+    assert sorted(taken)[len(taken) // 4] < 0.008

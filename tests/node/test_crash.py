@@ -8,19 +8,36 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from node.audit import Audit
 from node.ledger import Ledger
+from node.promises import Promises
+from node.state import read_state
 from protocols import announcement as announcements
 from protocols import upload as uploads
-from protocols.wire_pb2 import Signed
+from protocols.wire_pb2 import Confirmation, Signed
 from tests.node.mortal import asked
-from tests.node.rig import Rig, roster
+from tests.node.rig import NOW, Rig, roster
 
 ROOT = Path(__file__).resolve().parents[2]
-POINTS = ("read", "checked", "scanned", "begun", "charged", "noised", "stored", "committed", "left")
+BEFORE = (
+    "offering", "offered", "accepting", "accepted",
+    "read", "checked", "scanned", "begun", "charged", "noised", "masked", "stored",
+)  # fmt: skip
+"""Steps before anything of a round is durable."""
+
+LEFT = {
+    **dict.fromkeys(BEFORE, 0),
+    "committed": 0,
+    "upload left": 1, "confirming": 1, "confirmed": 1,
+    "confirmation left": 2, "releasing": 2, "released": 2,
+    "shares left": 3,
+}  # fmt: skip
+"""By the step at which a node dies, how many messages of a round have left it."""
+
+RELEASED = ("released", "shares left")
+CONFIRMED = ("confirmed", "confirmation left", "releasing", *RELEASED)
 
 
 class Undertaker:
@@ -32,14 +49,14 @@ class Undertaker:
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.ended_by = 0
 
-    def life(self, home, numbers, *, die_at=None, kill_after=None):
-        """Return what left one life of a node."""
-        wish = {"home": str(home), "numbers": list(numbers), "die_at": die_at, "kill_after": kill_after}
-        self.process.stdin.write(json.dumps(wish) + "\n")
+    def life(self, home, epoch, numbers, *, old=(), die_at=None, kill_after=None):
+        """Return what left one life of a node: kind, announcement and message, all of them bytes or text."""
+        wish = {"home": str(home), "epoch": epoch, "numbers": list(numbers), "old": [each.hex() for each in old]}
+        self.process.stdin.write(json.dumps({**wish, "die_at": die_at, "kill_after": kill_after}) + "\n")
         self.process.stdin.flush()
         told = json.loads(self.process.stdout.readline())
         self.ended_by = told["signal"]
-        return {number: bytes.fromhex(upload) for number, upload in told["left"]}
+        return [(kind, bytes.fromhex(announced), bytes.fromhex(message)) for kind, announced, message in told["left"]]
 
     def close(self):
         """End the process."""
@@ -56,75 +73,95 @@ def undertaker():
     made.close()
 
 
-def examine(home, left, numbers):
+def examine(home, left):
     """Check a home after deaths, against everything that ever left it; return how many charges there are."""
-    rig = Rig(home)
-    ledger = Ledger(connection=rig.connection)
+    rig = Rig(home, number=0)
+    ledger, promises = Ledger(connection=rig.connection), Promises(connection=rig.connection)
     charges = {charge.tau: charge for charge in ledger.charges()}
     assert ledger.verify() is None
     assert Audit(connection=rig.connection).verify() is None
     stored = {tau: ledger.stored(tau) for tau in charges}
     assert None not in stored.values()
+    cost = rig.answerer.compiler.compile(announced(1).request.plan, announced(1).request.rho_units, 1).cost
+    assert ledger.spent() == len(charges) * cost
 
-    # Charged at least what left.
-    taus = {number: announcements.tau(asked(number)) for number in numbers}
-    cost = rig.answerer.compiler.compile(announced(1).request.plan, announced(1).request.rho_units).cost
-    assert ledger.spent() == len(charges) * cost >= len(left) * cost
-    for number, upload in left.items():
-        assert stored[taus[number]] == upload
+    said = {}
+    for kind, signed, message in left:
+        tau = announcements.tau(Signed.FromString(signed))
+        # Charged at least what left, said once, and asked again the same bytes.
+        assert said.setdefault((kind, tau), message) == message
+        epoch, record = promises.bound(tau)
+        assert record.sent
+        if kind == "upload":
+            assert stored[tau] == message
+            assert rig.answer(Signed.FromString(signed)).SerializeToString(deterministic=True) == message
+        elif kind == "confirmation":
+            body = Confirmation.FromString(message).signed.body
+            assert body == promises.frozen(epoch) + record.confirmed
+        else:
+            assert record.released == record.confirmed
 
-    # Asked again, the same bytes for what was charged, and never the same noise twice.
-    again = {number: rig.answer(asked(number)).SerializeToString(deterministic=True) for number in numbers}
-    for number, upload in again.items():
-        assert stored.get(taus[number], upload) == upload
+    # Never the same hidden vector twice.
     vectors = [
-        uploads.read(Signed.FromString(upload), roster=roster, announcement=taus[number], entries=120).vector
-        for number, upload in again.items()
+        uploads.read(Signed.FromString(upload), roster=roster, announcement=tau, entries=122).vector
+        for tau, upload in stored.items()
     ]
-    noise = [tuple(np.diff(vector.view(np.int64))) for vector in vectors]
-    assert Counter(noise).most_common(1)[0][1] == 1
+    assert all(count == 1 for count in Counter(vector.tobytes() for vector in vectors).values())
     rig.close()
     return len(charges)
 
 
 def announced(number):
     """Return the announcement of this number as a node reads it."""
-    return announcements.read(asked(number), roster=roster, now=1_800_000_000)
+    return announcements.read(asked(number), roster=roster, now=NOW)
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", LEFT)
 def test_a_node_that_is_killed_at_any_step_undercounts_nothing(undertaker, tmp_path, point):
-    """Killed before the commit, nothing was charged and nothing left; after it, the charge and the same bytes hold."""
+    """Killed before a commit, nothing of it left; after it, charge, promise and the same bytes hold."""
     home = tmp_path / "home"
-    left = undertaker.life(home, [1], die_at=point)
+    left = undertaker.life(home, 1, [1], die_at=point)
     assert undertaker.ended_by == signal.SIGKILL
-    assert bool(left) == (point == "left")
-    charged = examine(home, left, [1])
-    assert charged == (1 if point in {"committed", "left"} else 0)
+    assert [kind for kind, _, _ in left] == ["upload", "confirmation", "shares"][: LEFT[point]]
+    assert examine(home, left) == (0 if point in BEFORE else 1)
+    promises = Promises(connection=read_state(home))
+    bound = promises.slot(1, 1)
+    # What was bound before the message could leave stays bound, whether or not it left.
+    assert (bound.announced is not None) == (point not in BEFORE)
+    assert (bound.confirmed is not None) == (point in CONFIRMED)
+    assert (bound.released is not None) == (point in RELEASED)
+    assert (promises.epoch().number, promises.frozen(1) is not None) == (
+        0 if point == "offering" else 1,
+        point not in {"offering", "offered", "accepting"},
+    )
+    promises.connection.close()
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", LEFT)
 def test_lives_that_end_at_a_step_again_and_again_end_well(undertaker, tmp_path, point):
-    """Announced again after every death, a question is answered by the first life that is let to, always alike."""
+    """After every death the node waits for the next epoch; what it answered stays answered, in the same bytes."""
     home = tmp_path / "home"
-    left = undertaker.life(home, [1])
-    left |= undertaker.life(home, [1, 2], die_at=point if point != "left" else None)
-    for upload in (undertaker.life(home, [2], die_at=point) for _ in range(2)):
-        left |= upload
-    assert undertaker.life(home, [1])[1] == left[1]
-    examine(home, left, [1, 2])
+    left = undertaker.life(home, 1, [1])
+    assert [kind for kind, _, _ in left] == ["upload", "confirmation", "shares"]
+    (first,) = {announcement for _, announcement, _ in left}
+    for epoch in (2, 3):
+        left += undertaker.life(home, epoch, [2], old=[first], die_at=point)
+    again = undertaker.life(home, 4, [1, 2, 3], old=[first])
+    assert again[0] == left[0]
+    # Request 1 was answered in the first epoch, 2 in the first life that came to commit it, 3 is new.
+    asked_now = [announcements.read(Signed.FromString(each), roster=roster, now=NOW) for _, each, _ in again[1:]]
+    left_open = point in {*BEFORE, "upload left"}
+    assert {each.request.id[-1] for each in asked_now} == ({2, 3} if left_open else {3})
+    assert examine(home, left + again) == 3
 
 
 def test_a_node_that_is_killed_at_any_instant_undercounts_nothing(undertaker, tmp_path):
-    """Killed at random instants, over many lives of one home: no upload without its charge, none in two versions."""
-    home, left = tmp_path / "home", {}
+    """Killed at random instants, over many lives of one home: nothing leaves unpaid or unbound, or in two versions."""
+    home, left = tmp_path / "home", []
     instants = random.Random(7)  # noqa: S311
-    numbers = range(1, 61)
-    for life in range(30):
-        begin = life * 2
-        asked_now = [number for number in numbers if number > begin][:6] + list(range(1, begin + 1))[-4:]
-        told = undertaker.life(home, asked_now, kill_after=instants.uniform(0.003, 0.08))
-        for number, upload in told.items():
-            assert left.setdefault(number, upload) == upload
+    for life in range(1, 31):
+        numbers = range(life * 2, life * 2 + 4)
+        old = list({announcement: None for _, announcement, _ in left})[-3:]
+        left += undertaker.life(home, life, numbers, old=old, kill_after=instants.uniform(0.01, 0.2))
     assert len(left) > 3
-    examine(home, left, sorted(left))
+    examine(home, left)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ast
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,13 +10,28 @@ import pytest
 from node import policy
 from node.gate import METADATA, Gate, Withheld
 from node.ledger import Ledger
+from node.promises import Promises
 from node.state import read_state
 from protocols import PROTOCOL_VERSION, upload
 from protocols import announcement as announcements
 from protocols.codes import ADVICE
+from protocols.farrsum import epoch as epochs
+from protocols.signing import sign
 from protocols.upload import Upload
-from protocols.wire_pb2 import Hello, NodeMessage, NodeStatus, Note, Refusal, Signed
-from tests.node.rig import NAME, SITE, Rig, announce, key_of, request
+from protocols.wire_pb2 import Deposits, Hello, NodeMessage, NodeStatus, Note, Refusal, Signed
+from tests.node.company import Company, Played
+from tests.node.rig import (
+    NAME,
+    SITE,
+    Rig,
+    announce,
+    digest_of,
+    exchange_of,
+    freeze_of,
+    key_of,
+    request,
+    roster,
+)
 
 NODE = Path(__file__).resolve().parents[2] / "node"
 TAU = bytes(range(32))
@@ -29,11 +46,22 @@ def rig(tmp_path):
     made.close()
 
 
+def gate_of(home, reader):
+    """Return a node's gate over a connection."""
+    return Gate(
+        member=SITE,
+        ledger=Ledger(connection=reader),
+        promises=Promises(connection=reader),
+        policy_file=home / policy.FILE,
+        tables=("stay",),
+    )
+
+
 @pytest.fixture
 def gate(rig):
     """The node's gate, over a connection of its own."""
     reader = read_state(rig.home)
-    yield Gate(ledger=Ledger(connection=reader), policy_file=rig.home / policy.FILE, tables=("stay",))
+    yield gate_of(rig.home, reader)
     reader.close()
 
 
@@ -110,18 +138,13 @@ def crafted(rig):
     """Return messages that must not leave, by what is wrong with them."""
     charged = rig.answer(announce())
     tau = announcements.tau(announce(request(2), slot=2))
-    exact = rig.records.scan(rig.answerer.compiler.compile(request().plan, request().rho_units).tally, {})
-    uncharged = upload.write(
-        Upload(site=SITE, announcement=tau, vector=exact.astype("uint64")), federation=NAME, key=key_of(SITE)
-    )
+    exact = rig.records.scan(rig.answerer.compiler.compile(request().plan, request().rho_units, 1).tally, {})
+    bare = Upload(site=SITE, announcement=tau, vector=exact.astype("uint64"), salt=b"", sealed=b"")
+    uncharged = upload.write(bare, federation=NAME, key=key_of(SITE))
     swapped = Signed()
     swapped.CopyFrom(charged)
     swapped.body = uncharged.body
-    noted = upload.write(
-        Upload(site=SITE, announcement=tau, vector=exact.astype("uint64"), notes=(Note.NOTE_TABLE_ABSENT,)),
-        federation=NAME,
-        key=key_of(SITE),
-    )
+    noted = upload.write(replace(bare, notes=(Note.NOTE_TABLE_ABSENT,)), federation=NAME, key=key_of(SITE))
     release = Signed()
     release.CopyFrom(charged)
     release.kind = "release"
@@ -151,7 +174,55 @@ def crafted(rig):
         "another kind of object": NodeMessage(upload=release),
         "field in an upload": NodeMessage(upload=with_unknown_field(charged)),
         "empty upload": NodeMessage(upload=Signed()),
+        **crafted_in_the_sum(rig, charged),
     }
+
+
+def crafted_in_the_sum(rig, charged):
+    """Return messages of the secure sum that must not leave, after one round was confirmed and opened."""
+    played = Played(Company(rig.deposits), announce(), charged)
+    confirmation = rig.seats.confirm(played.confirm)
+    shares = rig.seats.unmask(played.unmask())
+    key = rig.offer(2)
+    other = epochs.write_key(3, roster, digest_of(roster), member=SITE, key=key_of(SITE), exchange=exchange_of(SITE, 3))
+    texted = sign(key_of(SITE), kind=epochs.KIND, signer=SITE, federation=NAME, body=key.body + b"\xfa\x3f\x05Alice")
+    foreign = changed(confirmation.signed, body=confirmation.signed.body[:-1] + b"\x00")
+    deposit = rig.deposits[0]
+    return {
+        "hello with an epoch of its own": hello(epoch=7),
+        "hello with an epoch that has no freeze": hello(epoch=2),
+        "key of an epoch that was not promised": NodeMessage(epoch_key=other),
+        "key with a text": NodeMessage(epoch_key=texted),
+        "key that does not parse": NodeMessage(epoch_key=changed(key, body=b"\xff\xff")),
+        "key of another member": NodeMessage(epoch_key=changed(key, signer="cork")),
+        "another object as a key": NodeMessage(epoch_key=charged),
+        "field in a key": NodeMessage(epoch_key=with_unknown_field(key)),
+        "no deposits": NodeMessage(deposits=Deposits()),
+        "deposit under another freeze": NodeMessage(deposits=Deposits(deposits=[changed(deposit, freeze=TAU)])),
+        "one of two deposits": NodeMessage(deposits=Deposits(deposits=[deposit, changed(deposit, freeze=TAU)])),
+        "field in a deposit": NodeMessage(deposits=Deposits(deposits=[with_unknown_field(deposit)])),
+        "confirmation of another set": NodeMessage(confirmation=changed(confirmation, signed=foreign)),
+        "confirmation of another round": NodeMessage(confirmation=changed(confirmation, announcement=TAU)),
+        "upload as a confirmation": NodeMessage(confirmation=changed(confirmation, signed=charged)),
+        "field in a confirmation": NodeMessage(confirmation=with_unknown_field(confirmation)),
+        "shares of another round": NodeMessage(shares=changed(shares, announcement=TAU)),
+        "no shares": NodeMessage(shares=changed(shares, shares=b"")),
+        "shares with a rest": NodeMessage(shares=changed(shares, shares=shares.shares + b"x")),
+        "field in shares": NodeMessage(shares=with_unknown_field(shares)),
+    }
+
+
+def changed(message, **changes):
+    """Return a copy of a message with other fields."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    for name, value in changes.items():
+        copy.ClearField(name)
+        if isinstance(value, (bytes, str)):
+            setattr(copy, name, value)
+        else:
+            getattr(copy, name).CopyFrom(value)
+    return copy
 
 
 def test_nothing_that_is_not_listed_leaves(rig, gate):
@@ -164,6 +235,40 @@ def test_nothing_that_is_not_listed_leaves(rig, gate):
             continue
         let_out.append(what)
     assert let_out == []
+
+
+def test_what_was_promised_leaves_as_it_was_made(rig, gate):
+    """Key, deposits, confirmation and shares pass once their promises are committed; a hello names the seat."""
+    signed = announce()
+    played = Played(Company(rig.deposits), signed, rig.answer(signed))
+    for message in (
+        NodeMessage(deposits=Deposits(deposits=rig.deposits)),
+        NodeMessage(confirmation=rig.seats.confirm(played.confirm)),
+        NodeMessage(shares=rig.seats.unmask(played.unmask())),
+        NodeMessage(epoch_key=rig.offer(2)),
+    ):
+        assert gate.release(message) == message
+    assert gate.release(hello(epoch=1)).hello.epoch == 1
+
+
+def test_nothing_leaves_before_its_promise_is_committed(rig, gate):
+    """Against the state of a moment earlier each is withheld, though its bytes are right; then it leaves."""
+    signed = announce()
+    played = Played(Company(rig.deposits), signed, rig.answer(signed))
+    acts = {
+        "confirmation": lambda: rig.seats.confirm(played.confirm),
+        "shares": lambda: rig.seats.unmask(played.unmask()),
+        "epoch_key": lambda: rig.offer(2),
+        "deposits": lambda: rig.seats.accept(freeze_of(2))[0],
+    }
+    for kind, act in acts.items():
+        earlier = sqlite3.connect(":memory:")
+        rig.connection.backup(earlier)
+        message = NodeMessage(**{kind: act()})
+        with pytest.raises(Withheld):
+            gate_of(rig.home, earlier).release(message)
+        assert gate.release(message) == message
+        earlier.close()
 
 
 def trees():

@@ -241,7 +241,7 @@ class Accounts(RuleBasedStateMachine):
             pay(self.connection, asked, upload=upload)
         except Rejected as rejected:
             assert used or spent + units > CAP
-            assert rejected.code in {"replayed", "slot-used", "budget"}  # noqa: PT017
+            assert rejected.code in {"replayed", "slot-used", "budget"}
         else:
             assert not used
             assert spent + units <= CAP

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import grpc
+import numpy as np
 import pytest
 
 from node import link as links
@@ -17,15 +18,33 @@ from node.gate import Gate
 from node.ledger import Ledger
 from node.link import Link, delay
 from node.membership import Membership
+from node.promises import Promises
 from node.state import read_state
 from protocols import PROTOCOL_VERSION
 from protocols import roster as rosters
 from protocols.credentials import Credentials
 from protocols.errors import Rejected
-from protocols.wire_pb2 import Closing, CoordinatorMessage, Role, Signed, Welcome
+from protocols.farrsum import epoch as epochs
+from protocols.wire_pb2 import Closing, Confirm, CoordinatorMessage, Role, Signed, Welcome
 from protocols.wire_pb2_grpc import NodesServicer, add_NodesServicer_to_server
 from tests.coordinator.federation import Authority
-from tests.node.rig import CATALOGUE, NAME, NOW, SITE, Rig, announce, key_of, request, roster
+from tests.node.company import Company, Played
+from tests.node.rig import (
+    CATALOGUE,
+    NAME,
+    NOW,
+    SITE,
+    Rig,
+    announce,
+    digest_of,
+    exchange_of,
+    freeze_of,
+    key_of,
+    open_epoch,
+    request,
+    roster,
+    seed_of,
+)
 
 SOON = 10.0
 REGISTRAR = key_of("registrar")
@@ -86,7 +105,7 @@ class Visit:
             found = message.WhichOneof("kind")
             if found == kind:
                 return getattr(message, kind)
-            assert found == "status", message
+            assert found in {"status", "deposits"}, message
 
     async def say(self, message):
         """Send a message."""
@@ -111,9 +130,9 @@ class Visit:
 class Hospital:
     """A node with its link, dialling the test's coordinator."""
 
-    def __init__(self, home, authority, address, *, registrar=REGISTRAR, certificates=None):
-        """Prepare; ``run`` dials."""
-        self.rig = Rig(home)
+    def __init__(self, home, authority, address, *, registrar=REGISTRAR, certificates=None, number=1, step=None):
+        """Prepare with a seat in an epoch (0: in none); ``run`` dials."""
+        self.rig = Rig(home, number=number, step=step)
         issuer = certificates or authority
         party = issuer.party(SITE, Role.ROLE_NODE)
         credentials = Credentials(
@@ -133,7 +152,13 @@ class Hospital:
         self.link = Link(
             credentials=credentials,
             software="farr/0.1.0",
-            gate=Gate(ledger=Ledger(connection=self.reader), policy_file=home / policy.FILE, tables=("stay",)),
+            gate=Gate(
+                member=SITE,
+                ledger=Ledger(connection=self.reader),
+                promises=Promises(connection=self.reader),
+                policy_file=home / policy.FILE,
+                tables=("stay",),
+            ),
             desk=self.desk,
             membership=self.membership,
             replier=self.rig.replier,
@@ -183,6 +208,13 @@ def play(authority, home, scene, **parts):
             return await hospital.leave()
 
     return asyncio.run(run())
+
+
+async def until(holds):
+    """Wait until a condition holds."""
+    async with asyncio.timeout(SOON):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 async def visit(convener):
@@ -344,7 +376,11 @@ def test_a_roster_never_becomes_older(tmp_path, authority):
         stream = await visit(convener)
         await stream.greet()
         await stream.say(CoordinatorMessage(roster=rosters.write(newer, REGISTRAR)))
-        await stream.announce(announce(held=newer))
+        hospital.rig.seed = seed_of(SITE, 2)
+        await stream.say(CoordinatorMessage(open_epoch=open_epoch(2, newer)))
+        await stream.hear("epoch_key")
+        await stream.say(CoordinatorMessage(freeze=freeze_of(2, newer)))
+        await stream.announce(announce(held=newer, number=2))
         await stream.hear("upload")
         await stream.say(CoordinatorMessage(roster=SIGNED_ROSTER))
         await stream.announce(announce(request(2), slot=2))
@@ -359,7 +395,7 @@ def test_a_roster_never_becomes_older(tmp_path, authority):
 
     home = tmp_path / "home"
     assert play(authority, home, scene) == 0
-    assert play(authority, home, after) == 0
+    assert play(authority, home, after, number=0) == 0
     reader = read_state(home)
     kept = [entry for entry in Audit(connection=reader).entries() if entry.kind == ROSTER]
     assert len(kept) == 2
@@ -426,6 +462,7 @@ def test_too_many_waiting_questions_are_refused_as_busy(tmp_path, authority, mon
     async def scene(convener, hospital):
         stream = await visit(convener)
         await stream.greet()
+        await stream.hear("deposits")
         scan = hospital.rig.records.scan
         go = threading.Event()
         object.__setattr__(hospital.rig.answerer, "scan", lambda *given: go.wait(SOON) and scan(*given))
@@ -459,3 +496,118 @@ def test_a_question_that_waited_too_long_in_the_queue_is_late(tmp_path, authorit
         assert len(list(hospital.ledger.charges())) == 1
 
     assert play(authority, tmp_path / "home", scene) == 0
+
+
+def test_an_epoch_is_opened_and_a_round_played_over_the_link(tmp_path, authority):
+    """Key, deposits, upload, confirmation and shares leave as answers; the sum opens; the slot is replaced later."""
+
+    async def scene(convener, hospital):
+        stream = await visit(convener)
+        assert (await stream.greet()).epoch == 0
+        hospital.rig.seed = seed_of(SITE, 4)
+        await stream.say(CoordinatorMessage(open_epoch=open_epoch(4)))
+        key = await stream.hear("epoch_key")
+        read = epochs.read_key(key, number=4, roster=roster, roster_digest=digest_of(roster))
+        assert read == exchange_of(SITE, 4).public
+        await stream.say(CoordinatorMessage(freeze=freeze_of(4)))
+        deposits = (await stream.hear("deposits")).deposits
+        assert [each.slot for each in deposits] == list(range(1, 17))
+        signed = announce(number=4)
+        await stream.announce(signed)
+        played = Played(Company(deposits, number=4), signed, await stream.hear("upload"))
+        await stream.say(CoordinatorMessage(confirm=played.confirm))
+        confirmation = await stream.hear("confirmation")
+        await stream.say(CoordinatorMessage(unmask=played.unmask(confirmation)))
+        assert np.array_equal(played.finish(await stream.hear("shares")), hospital.rig.noisy[-1])
+        assert [each.slot for each in (await stream.hear("deposits")).deposits] == [17]
+        stream.end()
+        stream = await visit(convener)
+        assert (await stream.greet()).epoch == 4
+        again = (await stream.hear("deposits")).deposits
+        assert list(again)[:15] == list(deposits)[1:]
+
+    assert play(authority, tmp_path / "home", scene, number=0) == 0
+
+
+def test_messages_of_the_sum_in_the_wrong_order_get_a_code_or_silence(tmp_path, authority):
+    """What names a round is refused with its code; what names an epoch is passed over; the link goes on."""
+
+    async def scene(convener, hospital):
+        stream = await visit(convener)
+        await stream.greet()
+        signed = announce()
+        early = Played(Company(hospital.rig.deposits), signed)
+        await stream.say(CoordinatorMessage(freeze=freeze_of(2)))
+        await stream.say(CoordinatorMessage(open_epoch=open_epoch(1)))
+        await stream.say(CoordinatorMessage(confirm=Confirm(announcement=b"short")))
+        await stream.say(CoordinatorMessage(confirm=early.confirm))
+        assert (await stream.hear("refusal")).code == "unknown-round"
+        await stream.say(CoordinatorMessage(unmask=early.unmask()))
+        assert (await stream.hear("refusal")).code == "unknown-round"
+        await stream.announce(signed)
+        upload = await stream.hear("upload")
+        played = Played(Company(hospital.rig.deposits), signed, upload)
+        await stream.say(CoordinatorMessage(unmask=played.unmask(others=False)))
+        assert (await stream.hear("refusal")).code == "bad-quorum"
+
+    assert play(authority, tmp_path / "home", scene) == 0
+
+
+def test_a_round_is_not_held_up_by_the_questions_that_wait(tmp_path, authority, monkeypatch):
+    """Confirm goes before announcements that came earlier: others wait for it, and for them nobody."""
+    monkeypatch.setattr(links, "CALM", SOON)
+
+    async def scene(convener, hospital):
+        stream = await visit(convener)
+        await stream.greet()
+        await stream.hear("deposits")
+        signed = announce()
+        await stream.announce(signed)
+        played = Played(Company(hospital.rig.deposits), signed, await stream.hear("upload"))
+        scan, go = hospital.rig.records.scan, threading.Event()
+        object.__setattr__(hospital.rig.answerer, "scan", lambda *given: go.wait(SOON) and scan(*given))
+        await until(lambda: hospital.desk.waiting == 0)
+        for number in (2, 3):
+            await stream.announce(announce(request(number), slot=number))
+        await until(lambda: hospital.desk.waiting == 2)
+        await stream.say(CoordinatorMessage(confirm=played.confirm))
+        await until(lambda: hospital.desk.waiting == 3)
+        go.set()
+        kinds = []
+        while len(kinds) < 3:
+            message = await asyncio.wait_for(anext(stream.messages), SOON)
+            if message.WhichOneof("kind") not in {"status", "deposits"}:
+                kinds.append(message.WhichOneof("kind"))
+        assert kinds == ["upload", "confirmation", "upload"]
+
+    assert play(authority, tmp_path / "home", scene) == 0
+
+
+def test_cryptography_and_arithmetic_stay_off_the_event_loop(tmp_path, authority):
+    """Keys, edges, deposits, masks, signatures and shares are made in the desk's thread, so the link never stalls."""
+    threads = {}
+
+    def step(name):
+        threads.setdefault(threading.current_thread().name, set()).add(name)
+
+    async def scene(convener, hospital):
+        entropy = hospital.rig.entropy
+        hospital.rig.seats._entropy = lambda count: step("entropy") or entropy(count)
+        stream = await visit(convener)
+        await stream.greet()
+        hospital.rig.seed = seed_of(SITE, 1)
+        await stream.say(CoordinatorMessage(open_epoch=open_epoch()))
+        await stream.hear("epoch_key")
+        await stream.say(CoordinatorMessage(freeze=freeze_of()))
+        deposits = (await stream.hear("deposits")).deposits
+        signed = announce()
+        await stream.announce(signed)
+        played = Played(Company(deposits), signed, await stream.hear("upload"))
+        await stream.say(CoordinatorMessage(confirm=played.confirm))
+        await stream.hear("confirmation")
+        await stream.say(CoordinatorMessage(unmask=played.unmask()))
+        await stream.hear("shares")
+
+    assert play(authority, tmp_path / "home", scene, number=0, step=step) == 0
+    assert set(threads) == {"node-desk"}
+    assert {"offered", "accepted", "masked", "confirmed", "released", "entropy"} <= threads["node-desk"]

@@ -10,6 +10,7 @@ from node import policy
 from node.policy import PolicyError, judge, keeps_row_back, load, parse
 from protocols import announcement as announcements
 from protocols.errors import Rejected
+from protocols.farrsum.parameters import Trust
 from queries.accounting import rho_of, units
 from queries.plan import (
     EVERYTHING,
@@ -42,6 +43,8 @@ def test_the_default_is_a_good_and_careful_policy():
     assert allowed.tables is None
     assert not allowed.own_row
     assert allowed.minimum_hospitals == allowed.site_group_minimum == 3
+    assert allowed.least_honest == 2
+    assert allowed.trust_floor is Trust.THIRD
 
 
 WRONG = {
@@ -60,6 +63,10 @@ WRONG = {
     "one table as text": (POLICY.replace('"all"', '"stay"'), "tables"),
     "numbers as tables": (POLICY.replace('"all"', "[1]"), "tables"),
     "no hospitals": (POLICY.replace("minimum_hospitals = 3", "minimum_hospitals = 0"), "minimum_hospitals"),
+    "no honest hospitals": (POLICY.replace("least_honest = 2", "least_honest = 0"), "least_honest"),
+    "unknown trust": (POLICY.replace('"one-third"', '"third"'), "trust_floor"),
+    "no text for trust": (POLICY.replace('"one-third"', "3"), "trust_floor"),
+    "without trust": (POLICY.replace('trust_floor = "one-third"', ""), "trust_floor"),
     "too long": (POLICY + "#" * policy.MOST_BYTES, ""),
 }
 
@@ -105,6 +112,9 @@ def test_each_rule_refuses_with_its_own_code():
         (GOOD, plan(), announced(minimum=2), 1, "cohort-too-small"),
         (GOOD, plan(), announced(sites=HOSPITALS[:2], minimum=2), 1, "cohort-too-small"),
         (replace(GOOD, minimum_hospitals=5), plan(), good, 1, "cohort-too-small"),
+        (replace(GOOD, least_honest=3), plan(), good, 1, "policy"),
+        (GOOD, plan(), announced(trust=Trust.FIFTH), 1, "policy"),
+        (replace(GOOD, trust_floor=Trust.FIFTH), plan(), announced(trust=Trust.NONE), 1, "policy"),
     ]
     for allowed, asked, round_, price, code in cases:
         with pytest.raises(Rejected) as refused:

@@ -20,7 +20,7 @@ from node.settings import Source, read_source, write_source
 from node.state import StateError, open_state, read_state
 from protocols.credentials import Credentials
 from protocols.wire_pb2 import Role, State
-from tests.coordinator.federation import CATALOGUE, NAME, Federation, Running
+from tests.coordinator.federation import CATALOGUE, HOSPITALS, NAME, Federation, Running
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = "brest"
@@ -118,9 +118,9 @@ def test_a_real_node_answers_a_real_coordinator(tmp_path, federation):
         make_home(folder, federation, running.address)
         node = Node(folder)
         try:
-            await running.hospitals(("aden", "cork"))
+            await running.answering([site for site in HOSPITALS if site != SITE])
             analyst = running.analyst()
-            status = await analyst.submit(rho_units=1 << 34)
+            status = await analyst.submit(rho_units=1 << 34, minimum=len(HOSPITALS))
             status = await analyst.end_of(status)
             assert status.state == State.STATE_ANSWERED, status
             released = await analyst.answer(status)
@@ -132,6 +132,13 @@ def test_a_real_node_answers_a_real_coordinator(tmp_path, federation):
             }  # fmt: skip
             state, code = await asyncio.to_thread(farr, "node", "status", "--home", str(folder), "--json")
             assert state["running"] == node.process.pid
+            assert state["epoch"] > 0
+            # Killed, it comes back without its keys and takes part again in the next epoch.
+            node.end(signal.SIGKILL)
+            node = Node(folder)
+            status = await analyst.end_of(await analyst.submit(rho_units=1 << 34, minimum=len(HOSPITALS), fresh=True))
+            assert status.state == State.STATE_ANSWERED, status
+            assert SITE in (await analyst.answer(status)).contributors
             second = Node(folder)
             _out, err = await asyncio.to_thread(second.process.communicate, timeout=SOON)
             assert second.process.returncode == 1
@@ -151,11 +158,14 @@ def test_a_real_node_answers_a_real_coordinator(tmp_path, federation):
 
     listed, code = farr("node", "ledger", "--home", str(folder), "--json")
     assert code == 0
-    (charge,) = listed["charges"]
+    charge, later = listed["charges"]
     assert charge["analyst"] == "ada"
-    assert charge["units"] == listed["spent_units"] == listed["lifetime_units"] - listed["remaining_units"]
+    assert charge["evidence"]["honest"] == 3
+    assert later["epoch"] > charge["epoch"]
+    spent = charge["units"] + later["units"]
+    assert spent == listed["spent_units"] == listed["lifetime_units"] - listed["remaining_units"]
     entries, code = farr("node", "audit", "--home", str(folder), "--json")
-    assert [entry["kind"] for entry in entries] == ["roster", "started", "answered"]
+    assert [entry["kind"] for entry in entries] == ["roster", "started", "answered", "started", "answered"]
     verified, code = farr("node", "audit", "verify", "--home", str(folder), "--json")
     assert (verified["first_bad_entry"], verified["first_bad_charge"], code) == (None, None, 0)
     state, code = farr("node", "status", "--home", str(folder), "--json")
@@ -163,6 +173,7 @@ def test_a_real_node_answers_a_real_coordinator(tmp_path, federation):
     assert state["remaining_units"] == listed["remaining_units"]
     shown, code = farr("node", "policy", "show", "--home", str(folder), "--json")
     assert shown["own_row"] is False
+    assert (shown["least_honest"], shown["trust_floor"]) == (2, "one-third")
 
     (folder / policy.FILE).write_text(policy.DEFAULT.replace('"all"', '["stays"]'))
     found, code = farr("node", "check", "--home", str(folder), "--json")

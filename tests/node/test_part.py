@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from node.audit import Audit
+from node.ledger import Ledger
+from protocols import announcement as announcements
+from protocols import ring, upload
+from protocols.farrsum.parameters import Trust
+from protocols.wire_pb2 import Note
+from queries.canonical import encode
+from tests.node.company import Company, Played
+from tests.node.rig import POLICY, PRICE, Rig, announce, plan, request, roster
+
+
+@pytest.fixture
+def rig(tmp_path):
+    """A node with made-up records."""
+    made = Rig(tmp_path / "home")
+    yield made
+    made.close()
+
+
+def policy_of(*changes):
+    """Return the policy with some of its text replaced."""
+    text = POLICY
+    for old, new in changes:
+        text = text.replace(old, new)
+    return text
+
+
+POLICY_SAYS_NO = (Note.NOTE_WITHHELD_POLICY,)
+OTHERS = ("aden", "cork", "dover")
+
+ZEROS = {
+    "not asked": (request(sites=OTHERS), POLICY, (), "out-of-scope"),
+    "not asked, and no policy": (request(sites=OTHERS), "", (), "out-of-scope"),
+    "no such table": (request(plan=encode(plan(table="visit"))), POLICY, (Note.NOTE_TABLE_ABSENT,), "unknown-table"),
+    "no policy": (request(), "", POLICY_SAYS_NO, "policy"),
+    "table not offered": (request(), policy_of(('"all"', '["visit"]')), POLICY_SAYS_NO, "unknown-table"),
+    "too dear": (request(rho_units=PRICE * 4), POLICY, POLICY_SAYS_NO, "cost-limit"),
+    "one hospital asked": (request(sites=("brest",), minimum=1), POLICY, POLICY_SAYS_NO, "cohort-too-small"),
+    "one answer would do": (request(minimum=1), POLICY, POLICY_SAYS_NO, "cohort-too-small"),
+    "too little fear": (request(trust=Trust.FIFTH), POLICY, POLICY_SAYS_NO, "policy"),
+    "no fear": (request(trust=Trust.NONE), policy_of(("one-third", "one-fifth")), POLICY_SAYS_NO, "policy"),
+    "too few honest": (request(), policy_of(("least_honest = 2", "least_honest = 3")), POLICY_SAYS_NO, "policy"),
+    "no budget": (request(), policy_of(("= 10", "= 0.5")), (Note.NOTE_WITHHELD_BUDGET,), "budget"),
+}
+
+
+@pytest.mark.parametrize("what", ZEROS)
+def test_what_a_hospital_may_not_or_will_not_answer_gets_zeros_with_noise(rig, what):
+    """No record is read and nothing is charged; the noise is whole, the note public, the reason in the audit log."""
+    asked, policy, notes, code = ZEROS[what]
+    (rig.home / "policy.toml").write_text(policy)
+    signed = announce(asked)
+    answer = rig.answer(signed)
+    taken = upload.read(answer, roster=roster, announcement=announcements.tau(signed), entries=4)
+    assert taken.notes == notes
+    assert rig.records.reads == 0
+    ledger = Ledger(connection=rig.connection)
+    assert ledger.spent() == 0
+    (charge,) = ledger.charges()
+    assert charge.units == 0
+    noise = rig.answerer.compiler.compile(asked.plan, asked.rho_units, 1).measurement.blocks[0]
+    values = ring.centred(rig.noisy[-1])
+    assert len(rig.noisy) == 1
+    assert np.all(np.abs(values) < 12 * float(noise.share_scale))
+    *_, entry = Audit(connection=rig.connection).entries()
+    assert json.loads(entry.facts)["withheld"] == code
+    assert Audit(connection=rig.connection).verify() is None
+    # The slot is used up all the same, and the same bytes come again.
+    assert rig.answer(signed) == answer
+    assert rig.reply(announce(request(2), slot=1)).refusal.code == "slot-used"
+
+
+def test_zeros_with_noise_go_through_the_round_like_any_part(rig):
+    """A hospital that keeps back confirms and opens like the others, so their sum is not lost."""
+    (rig.home / "policy.toml").write_text("")
+    signed = announce()
+    played = Played(Company(rig.deposits), signed, rig.answer(signed))
+    shares = rig.seats.unmask(played.unmask(rig.seats.confirm(played.confirm)))
+    assert np.array_equal(played.finish(shares), rig.noisy[-1])
+
+
+@pytest.mark.parametrize("trust", Trust)
+def test_a_trust_setting_at_the_floor_is_answered(rig, trust):
+    """A request that fears as much as the policy demands, or more, is answered."""
+    (rig.home / "policy.toml").write_text(policy_of(("one-third", trust.value)))
+    for number, fear in enumerate((Trust.NONE, Trust.FIFTH, Trust.THIRD), start=1):
+        signed = announce(request(number, trust=fear), slot=number)
+        taken = upload.read(rig.answer(signed), roster=roster, announcement=announcements.tau(signed), entries=4)
+        assert bool(taken.notes) == (list(Trust).index(fear) < list(Trust).index(trust))
+
+
+def test_a_question_that_is_allowed_reads_the_records(rig):
+    """The records are in the vector, the cost is charged, and nothing is noted."""
+    signed = announce()
+    taken = upload.read(rig.answer(signed), roster=roster, announcement=announcements.tau(signed), entries=4)
+    assert taken.notes == ()
+    assert rig.records.reads == 1
+    assert Ledger(connection=rig.connection).spent() > 0
+    *_, entry = Audit(connection=rig.connection).entries()
+    assert "withheld" not in json.loads(entry.facts)
+
+
+def test_who_is_not_asked_does_not_count_as_the_group_it_hides_in(tmp_path):
+    """With own_row = false, the hospitals alike are those whose records are asked for, not those that add zeros."""
+    rig = Rig(tmp_path / "home")
+    (rig.home / "policy.toml").write_text(
+        policy_of(
+            ("own_row = true", "own_row = false"), ("minimum = 2", "minimum = 3"), ("hospitals = 3", "hospitals = 2")
+        )
+    )
+    few = announce(request(sites=("aden", "brest"), minimum=2))
+    taken = upload.read(rig.answer(few), roster=roster, announcement=announcements.tau(few), entries=4)
+    assert taken.notes == (Note.NOTE_OWN_ROW_WITHHELD,)
+    enough = announce(replace(request(2), sites=("aden", "brest", "cork"), minimum=2), slot=2)
+    taken = upload.read(rig.answer(enough), roster=roster, announcement=announcements.tau(enough), entries=4)
+    assert taken.notes == ()
+    rig.close()
