@@ -17,6 +17,7 @@ from protocols.wire_pb2 import (
     RequestStatus,
     RequestStatuses,
     Role,
+    RosterVersion,
     Signed,
 )
 from protocols.wire_pb2_grpc import AnalystsServicer
@@ -80,3 +81,9 @@ class AnalystsService(AnalystsServicer):
         """Return the releases, newest first."""
         self._members.identify(context, Role.ROLE_ANALYST)
         return Releases(releases=self._requests.releases())
+
+    @coded
+    async def Roster(self, message: RosterVersion, context: Any) -> Signed:
+        """Return an earlier roster, by which a release of its time can be verified."""
+        self._members.identify(context, Role.ROLE_ANALYST)
+        return self._requests.roster(message.version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Iterable
 from collections.abc import Set as AbstractSet
 from typing import Protocol
@@ -10,9 +11,12 @@ from typing import Protocol
 from protocols.codes import ADVICE
 from protocols.wire_pb2 import Closing, CoordinatorMessage, NodeStatus, NodeView
 
-MOST_QUEUED = 64
+MOST_QUEUED = 256
 """Most messages that wait for one hospital. One that falls further behind is cut off; it gets all that still matters
 when it connects again."""
+
+LIVE_SECONDS = 25.0
+"""How long after its last word a hospital counts as live: two heartbeats and a half."""
 
 RETURN_SECONDS = 30.0
 """How long a hospital that left is expected back."""
@@ -68,10 +72,12 @@ class Stream:
 class Links:
     """Which hospitals are connected, and what was last heard of each."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """Start with nobody connected; ``clock`` gives seconds since 1970, UTC."""
+    def __init__(self, clock: Callable[[], float], steady: Callable[[], float] = time.monotonic) -> None:
+        """Start with nobody connected; ``clock`` gives seconds since 1970, UTC, ``steady`` seconds that never jump."""
         self._clock = clock
+        self._steady = steady
         self._started = clock()
+        self._spoke: dict[str, float] = {}
         self._links: dict[str, Stream] = {}
         self._seen: dict[str, tuple[float, NodeStatus]] = {}
 
@@ -79,6 +85,12 @@ class Links:
     def connected(self) -> AbstractSet[str]:
         """Return the hospitals that are connected."""
         return self._links.keys()
+
+    @property
+    def live(self) -> AbstractSet[str]:
+        """Return the hospitals that are connected and were heard a moment ago, so that a round may count on them."""
+        since = self._steady() - LIVE_SECONDS
+        return {site for site in self._links if self._spoke.get(site, since) > since}
 
     def attach(self, link: Stream) -> None:
         """Take a hospital's new stream; an older one of the same hospital is closed.
@@ -98,6 +110,7 @@ class Links:
 
     def heard(self, site: str, status: NodeStatus | None = None) -> None:
         """Note that a hospital spoke, perhaps of its status."""
+        self._spoke[site] = self._steady()
         self._seen[site] = (self._clock(), status or self._seen[site][1])
 
     def send(self, sites: Iterable[str], message: CoordinatorMessage) -> None:

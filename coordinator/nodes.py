@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from coordinator.errors import INTERNAL, coded
@@ -16,6 +16,9 @@ from protocols import PROTOCOL_VERSION, checks
 from protocols.errors import Rejected
 from protocols.wire_pb2 import Closing, CoordinatorMessage, Hello, NodeMessage, NodeStatus, Role, Welcome
 from protocols.wire_pb2_grpc import NodesServicer
+
+OVERTAKEN = ("late", "wrong-epoch")
+"""Codes of messages that an honest hospital may send to a round or an epoch that ended meanwhile."""
 
 HELLO_SECONDS = 10.0
 """How long a hospital that connected has for its first message."""
@@ -45,7 +48,7 @@ class NodesService(NodesServicer):
             await context.write(CoordinatorMessage(closing=Closing(code="protocol-version", message=text)))
             return
         link = Stream(member.id, hashlib.sha256(certificate_of(context)).digest())
-        self._welcome(link, hello.status)
+        self._welcome(link, hello)
         listener = asyncio.create_task(self._listen(link, messages))
         try:
             await link.drain(context)
@@ -54,20 +57,22 @@ class NodesService(NodesServicer):
             self._links.heard(link.site)
             if self._links.detach(link):
                 self._requests.site_left(link.site)
+                self._requests.epochs.stir()
             log.info("left", extra={"peer": link.site})
 
-    def _welcome(self, link: Stream, status: NodeStatus) -> None:
+    def _welcome(self, link: Stream, hello: Hello) -> None:
         members = self._members
         self._links.attach(link)
-        self._links.heard(link.site, status)
+        self._links.heard(link.site, hello.status)
         link.send(
             CoordinatorMessage(
                 welcome=Welcome(protocol=PROTOCOL_VERSION, roster=members.signed, catalogue=members.catalogue.source)
             )
         )
-        for announcement in self._requests.rounds.asking(link.site):
-            link.send(CoordinatorMessage(announcement=announcement))
-        log.info("connected", extra={"peer": link.site})
+        self._requests.epochs.site_connected(link.site, hello.epoch)
+        for message in self._requests.rounds.awaiting(link.site):
+            link.send(message)
+        log.info("connected", extra={"peer": link.site, "epoch": hello.epoch})
         self._requests.site_connected(link.site)
 
     async def _listen(self, link: Stream, messages: AsyncIterator[NodeMessage]) -> None:
@@ -88,23 +93,25 @@ class NodesService(NodesServicer):
         kind = message.WhichOneof("kind")
         if kind == "status":
             self._links.heard(site, _checked(message.status))
-        elif kind in ("upload", "refusal"):
-            self._answer(site, message)
-        else:
+            return
+        self._links.heard(site)
+        epochs, rounds = self._requests.epochs, self._requests.rounds
+        take: dict[str, Callable[[str, Any], None]] = {
+            "epoch_key": epochs.take_key,
+            "deposits": epochs.take_deposits,
+            "upload": rounds.upload,
+            "refusal": rounds.refusal,
+            "confirmation": rounds.confirmation,
+            "shares": rounds.shares,
+        }
+        if kind not in take:
             raise Rejected("malformed", "message kind")
-
-    def _answer(self, site: str, message: NodeMessage) -> None:
-        rounds = self._requests.rounds
         try:
-            if message.HasField("upload"):
-                rounds.upload(site, message.upload)
-            else:
-                rounds.refusal(site, message.refusal)
+            take[kind](site, getattr(message, kind))
         except Rejected as refusal:
-            # An honest hospital may answer a round that ended meanwhile.
-            if refusal.code != "late":
+            if refusal.code not in OVERTAKEN:
                 raise
-            log.info("late", extra={"peer": site})
+            log.debug("late", extra={"peer": site, "code": refusal.code})
 
 
 async def _hello(messages: AsyncIterator[NodeMessage]) -> Hello:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
+from coordinator.opened import contributing, withheld
 from coordinator.questions import Question
 from protocols.round import Round
 from protocols.wire_pb2 import RequestStatus, SiteProgress, State
@@ -31,7 +32,7 @@ def describe(
         expires_at=asked.expires_at,
         asked=len(asked.sites),
         connected=len(connected),
-        answered=len(round_.answered) if round_ else 0,
+        answered=len(contributing(round_)) if round_ else 0,
         needed=asked.minimum,
         sites=_in_round(asked.sites, round_, connected) if round_ else _waiting(asked.sites, connected),
         code=code,
@@ -57,10 +58,11 @@ def _waiting(sites: tuple[str, ...], connected: AbstractSet[str]) -> Iterator[Si
 
 def _in_round(sites: tuple[str, ...], round_: Round, connected: AbstractSet[str]) -> Iterator[SiteProgress]:
     reachable, answered = connected & set(round_.announcement.contributors), set(round_.answered)
+    kept_back = withheld(round_)
     for site in sites:
         code, reference = round_.refused.get(site, ("", ""))
         if site in answered:
-            yield SiteProgress(site=site, state="answered")
+            yield SiteProgress(site=site, state=kept_back.get(site, "answered"))
         elif code:
             yield SiteProgress(site=site, state=code, reference=reference)
         else:

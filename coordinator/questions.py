@@ -37,7 +37,8 @@ class Question:
         asked = self.request
         # The plan names its catalogue.
         price = asked.rho_units.to_bytes(8, "big")
-        return digest(QUESTION_LABEL, asked.plan, price, *(site.encode() for site in asked.sites))
+        trust = asked.trust.value.encode()
+        return digest(QUESTION_LABEL, asked.plan, price, trust, *(site.encode() for site in asked.sites))
 
 
 def read(signed: Signed, *, roster: Roster, catalogue: Catalogue, now: int) -> Question:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
-from coordinator import progress, questions, rounds
+from coordinator import announcing, progress, questions
 from coordinator.alive import Alive
+from coordinator.epochs import Epochs
 from coordinator.links import Links
 from coordinator.members import Members
+from coordinator.opened import contributing
 from coordinator.questions import Question
 from coordinator.rounds import Rounds
 from coordinator.settings import CoordinatorSettings
 from coordinator.store import Store
-from protocols import roster as rosters
 from protocols.errors import Rejected
+from protocols.farrsum.parameters import parameters
 from protocols.roster import Member
-from protocols.round import Round
+from protocols.round import Round, open_round
 from protocols.wire_pb2 import CoordinatorMessage, RequestStatus, Signed, State
 
 PACE = 0.1
@@ -39,20 +42,27 @@ class Requests:
         self._links = links
         self._alive: dict[bytes, Alive] = {}
         self._waking: asyncio.Handle | None = None
-        self.rounds = Rounds(
-            key=settings.credentials.identity, clock=settings.clock, moved=self._round_moved, ended=self._round_ended
+        self.rounds = Rounds(settings=settings, send=links.send, moved=self._round_moved, ended=self._round_ended)
+        self.epochs = Epochs(
+            settings=settings,
+            store=store,
+            members=members,
+            links=links,
+            oldest=lambda: self.rounds.oldest,
+            waited_for=self._waits_for_seats,
+            changed=self._wake,
         )
 
     def restore(self) -> None:
-        """Take up the requests that an earlier run left waiting or running.
+        """Take up the requests that an earlier run left waiting; those that it left running have failed.
 
-        A round that was announced goes on under the very same announcement, so hospitals answer with the bytes that
-        they stored and are charged once. Test:
-        tests/coordinator/test_restart.py::test_a_restart_in_a_round_announces_the_same_bytes_and_finishes.
+        What hospitals had prepared and uploaded was in its memory. Asking them again would be a second sum, with new
+        noise and a new charge, and that is the analyst's to decide. Test:
+        tests/coordinator/test_restart.py::test_a_restart_in_a_round_fails_it_as_interrupted.
         """
         for stored in self._store.alive():
             if stored.status.state == State.STATE_RUNNING:
-                self._restore_round(stored.status)
+                self._fail_stored(stored.status, "interrupted")
             else:
                 self._restore_waiting(stored.signed, stored.status)
 
@@ -79,8 +89,11 @@ class Requests:
             return self.status(asked.id, analyst)
         if asked.expires_at <= now:
             raise Rejected("expired", "request")
-        if not self._members.roster.nodes.keys() >= set(asked.sites):
+        nodes = self._members.roster.nodes
+        if not nodes.keys() >= set(asked.sites):
             raise Rejected("out-of-scope", "sites")
+        # A federation too small for a sum, or too large for one without a beacon, would let the request wait for ever.
+        parameters(roster_nodes=len(nodes), nodes=len(nodes))
         if earlier := self._answer_to(question):
             status = progress.reused(question, earlier, now)
             self._store.add_request(signed, status)
@@ -142,6 +155,13 @@ class Requests:
         """Return the releases, newest first."""
         return self._store.releases()
 
+    def roster(self, version: int) -> Signed:
+        """Return a roster by its version."""
+        signed = self._store.roster(version) if version < 1 << 63 else None
+        if signed is None:
+            raise Rejected("unknown-roster", "version")
+        return signed
+
     # --- what hospitals and the registrar do
 
     def site_connected(self, site: str) -> None:
@@ -160,6 +180,7 @@ class Requests:
 
     def roster_changed(self) -> None:
         """Judge waiting requests by the new roster and catalogue; rounds that were announced go on under theirs."""
+        self.epochs.roster_changed()
         outdated = []
         for alive in self._alive.values():
             if alive.state == State.STATE_WAITING:
@@ -183,68 +204,72 @@ class Requests:
             self._consider(alive)
 
     def _consider(self, alive: Alive) -> None:
-        """Open the round of a waiting request if its hospitals are there, or were given time to come back."""
+        """Open the round of a waiting request if its hospitals are ready, or were given time to become so."""
         asked = alive.question.request
         if alive.state != State.STATE_WAITING or self.rounds.count >= self._settings.most_running:
             return
-        if len(alive.connected) < asked.minimum:
+        ready = self.epochs.ready
+        if len(alive.sites & ready) < asked.minimum:
             alive.stop_grace()
             return
-        if len(alive.connected) < len(alive.sites) and not alive.waited:
-            if alive.grace:
-                return
-            if self._links.returning(alive.sites - alive.connected):
+        if not alive.waited and (self._links.returning(alive.sites - ready) or self.epochs.gathering):
+            if not alive.grace:
                 loop = asyncio.get_running_loop()
                 alive.grace = loop.call_later(self._settings.grace_seconds, self._grace_over, alive)
-                return
+                self.epochs.stir()
+            return
         alive.stop_grace()
         if earlier := self._answer_to(alive.question):
             self._finish(alive, progress.reused(alive.question, earlier, self._clock()))
             return
         try:
-            self._start(alive)
+            self._start(alive, ready)
         except Rejected as refusal:
             # What the coordinator itself would refuse, such as a certificate that expired meanwhile, is not sent.
             self._end(alive, State.STATE_FAILED, code=refusal.code)
 
-    def _start(self, alive: Alive) -> None:
-        """Announce a round to the hospitals that are there.
+    def _start(self, alive: Alive, cohort: AbstractSet[str]) -> None:
+        """Announce a round to all hospitals that are ready; those that the request does not ask add zeros, with noise.
 
-        Guarantee: an announcement is stored, with its slot, before any hospital hears of it, so a restart can say the
-        same again and never says another in its place. Test:
-        tests/coordinator/test_rounds.py::test_an_announcement_is_stored_before_a_hospital_hears_of_it.
+        Guarantee: an announcement is stored, with its slot, before any hospital hears of it, so no slot ever carries
+        two. Test: tests/coordinator/test_rounds.py::test_an_announcement_is_stored_before_a_hospital_hears_of_it.
         """
         now = self._clock()
-        roster = self._members.roster
-        slot = self._store.next_slot(roster.version)
-        stored = rounds.announce(
+        seated = self.epochs.current
+        if seated is None:
+            return
+        announcement, signed = announcing.announce(
             alive.question,
-            roster=roster,
+            seated=seated,
             key=self._settings.credentials.identity,
-            contributors=alive.connected,
-            slot=slot,
+            cohort=cohort,
             now=now,
             seconds=self._settings.round_seconds,
         )
-        state = rounds.opened(stored, roster)
+        state = open_round(announcement, signed, entries=alive.question.entries, epoch=seated.epoch)
         status = progress.describe(
             alive.question, state=State.STATE_RUNNING, round_=state, connected=alive.connected, now=now
         )
         with self._store.together():
-            self._store.add_round(status.id, slot, stored)
+            self._store.add_round(status.id, seated.epoch.number, announcement.slot, signed, now)
             self._store.set_status(status)
         alive.state, alive.round = State.STATE_RUNNING, state
         alive.touch()
-        self.rounds.open(state, roster, now)
-        self._links.send(state.announcement.contributors, CoordinatorMessage(announcement=stored.signed))
-        log.info("announced", extra={"request": status.id.hex(), "contributors": len(alive.connected)})
+        self.rounds.open(state, seated=seated, deposits=seated.use(), opened_at=now)
+        log.info(
+            "announced",
+            extra={
+                "request": status.id.hex(), "epoch": announcement.epoch, "slot": announcement.slot,
+                "contributors": len(cohort),
+            },
+        )  # fmt: skip
 
     def _round_moved(self, id_: bytes, state: Round) -> None:
         alive = self._alive[id_]
         alive.round = state
         alive.touch()
 
-    def _round_ended(self, id_: bytes, state: Round, release: Signed | None) -> None:
+    def _round_ended(self, id_: bytes, state: Round, release: Signed | None, code: str) -> None:
         """Keep what came of a round, then tell it.
 
         Guarantee: nobody hears of a release that a restart could forget, so there is never a second sum over the same
@@ -253,14 +278,14 @@ class Requests:
         alive = self._alive[id_]
         alive.round = state
         if release is None:
-            self._end(alive, State.STATE_FAILED, code="too-few")
+            self._end(alive, State.STATE_FAILED, code=code)
             return
         status = progress.describe(
             alive.question, state=State.STATE_ANSWERED, round_=state, connected=alive.connected, now=self._clock(),
             release=id_,
         )  # fmt: skip
         with self._store.together():
-            self._store.add_release(id_, alive.question.key, len(state.answered), release)
+            self._store.add_release(id_, alive.question.key, len(contributing(state)), release)
             self._store.set_status(status)
         self._told(alive, status)
         self._links.send(state.answered, CoordinatorMessage(release=release))
@@ -320,28 +345,20 @@ class Requests:
     def _of(self, site: str) -> list[Alive]:
         return [alive for alive in self._alive.values() if site in alive.sites]
 
-    def _restore_round(self, status: RequestStatus) -> None:
-        stored = self._store.round(status.id)
-        credentials = self._settings.credentials
-        roster = rosters.read(
-            self._store.roster(stored.epoch),
-            federation=credentials.federation,
-            registrar_key=credentials.registrar_key,
-        )
-        state = rounds.opened(stored, roster)
-        announcement = state.announcement
-        question = Question(request=announcement.request, signed=announcement.signed_request, entries=stored.entries)
-        alive = self._take_up(Alive(question, set(), status))
-        alive.round = state
-        alive.touch()
-        self.rounds.open(state, roster, stored.opened_at)
+    def _waits_for_seats(self) -> bool:
+        waiting = [alive for alive in self._alive.values() if alive.state == State.STATE_WAITING and not alive.waited]
+        ready = self.epochs.ready if waiting else frozenset()
+        return any(alive.connected - ready for alive in waiting)
 
     def _restore_waiting(self, signed: Signed, status: RequestStatus) -> None:
         try:
             question = self._read(signed)
         except Rejected as refusal:
-            status.state, status.code = State.STATE_FAILED, refusal.code
-            status.updated_at = int(self._clock())
-            self._store.set_status(status)
+            self._fail_stored(status, refusal.code)
             return
         self._take_up(Alive(question, set(), status))
+
+    def _fail_stored(self, status: RequestStatus, code: str) -> None:
+        status.state, status.code = State.STATE_FAILED, code
+        status.updated_at = int(self._clock())
+        self._store.set_status(status)

@@ -1,127 +1,97 @@
-"""The rounds that are open: one state value each, moved on by uploads, refusals and the deadline."""
+"""The rounds that are open: one state value each, moved on by what hospitals say and by time."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
-from coordinator.questions import Question
-from coordinator.store import StoredRound
-from protocols import announcement as announcements
+from coordinator.opened import OpenRound, Phase, contributing, hopeless
+from coordinator.seated import SeatedEpoch
+from coordinator.settings import CoordinatorSettings
 from protocols import checks
 from protocols import release as releases
-from protocols.announcement import Announcement
+from protocols import round as steps
 from protocols.codes import ADVICE
 from protocols.errors import Rejected
-from protocols.roster import Roster
-from protocols.round import Round, close, open_round, take_refusal, take_upload
-from protocols.signing import IdentityKey
-from protocols.wire_pb2 import Refusal, Signed
+from protocols.farrsum.slots import read_deposit
+from protocols.release import Release
+from protocols.round import Round
+from protocols.wire_pb2 import Confirmation, CoordinatorMessage, Deposit, Refusal, Shares, Signed
 from protocols.wire_pb2 import Upload as UploadMessage
-
-HONEST = 1
-"""h: without masks each hospital adds the whole noise."""
 
 MOST_REFERENCE = 64
 
+AGAIN_SECONDS = 1.0
+"""How soon an end that could not be stored is tried again."""
 
-@dataclass(kw_only=True)
-class OpenRound:
-    """A round with its surroundings."""
+FINISHERS = 2
+"""Most sums whose masks are taken off at once."""
 
-    state: Round
-    """What has come in so far."""
-    roster: Roster
-    """The roster that it was announced for; uploads are checked against it, also after a newer one."""
-    opened_at: float
-    """Seconds since 1970, UTC."""
-    timer: asyncio.TimerHandle
-    """Fires at the deadline."""
-
-
-def announce(
-    question: Question, *, roster: Roster, key: IdentityKey, contributors: Collection[str], slot: int, now: float,
-    seconds: float,
-) -> StoredRound:  # fmt: skip
-    """Make the announcement that asks ``contributors`` the question; it is open for ``seconds``."""
-    asked = question.request
-    announcement = Announcement(
-        request=asked,
-        signed_request=question.signed,
-        epoch=roster.version,
-        slot=slot,
-        contributors=tuple(sorted(contributors)),
-        minimum=asked.minimum,
-        honest=HONEST,
-        # No hospital answers a request that is past its time, so there is no use in waiting longer.
-        deadline=min(math.ceil(now + seconds), asked.expires_at),
-    )
-    return StoredRound(
-        signed=announcements.write(announcement, roster, key),
-        epoch=roster.version,
-        entries=question.entries,
-        opened_at=now,
-    )
-
-
-def opened(stored: StoredRound, roster: Roster) -> Round:
-    """Return the state of a round, nothing answered, from the announcement as it was stored."""
-    announcement = announcements.read(stored.signed, roster=roster, now=int(stored.opened_at))
-    return open_round(announcement, stored.signed, stored.entries)
+log = logging.getLogger(__name__)
 
 
 class Rounds:
     """All open rounds.
 
-    ``moved`` is called with the request's id after each answer, ``ended`` with the last state and the signed release,
-    or None where too few answered. A round stays open until ``ended`` returned: what it cannot store is not lost.
+    ``send`` queues a message for hospitals; ``moved`` is called with the request's id after each upload, ``ended`` with
+    the last state, and the signed release or, where there is none, the code that says why. A round stays open until
+    ``ended`` returned: what it cannot store is not lost.
     """
 
     def __init__(
         self,
         *,
-        key: IdentityKey,
-        clock: Callable[[], float],
+        settings: CoordinatorSettings,
+        send: Callable[[Iterable[str], CoordinatorMessage], None],
         moved: Callable[[bytes, Round], None],
-        ended: Callable[[bytes, Round, Signed | None], None],
+        ended: Callable[[bytes, Round, Signed | None, str], None],
     ) -> None:
         """Start with none open."""
-        self._key = key
-        self._clock = clock
+        self._settings = settings
+        self._clock = settings.clock
+        self._send = send
         self._moved = moved
         self._ended = ended
         self._open: dict[bytes, OpenRound] = {}
+        self._finishers = ThreadPoolExecutor(FINISHERS, thread_name_prefix="finish")
+
+    @property
+    def oldest(self) -> int | None:
+        """Return the number of the oldest epoch with an open round."""
+        return min((each.seated.epoch.number for each in self._open.values()), default=None)
 
     @property
     def count(self) -> int:
         """Return how many are open."""
         return len(self._open)
 
-    def open(self, state: Round, roster: Roster, opened_at: float) -> None:
-        """Let a round, which is stored already, take answers until its deadline."""
+    def open(self, state: Round, *, seated: SeatedEpoch, deposits: Mapping[int, Deposit], opened_at: float) -> None:
+        """Announce a round, which is stored already, to its contributors."""
+        found = OpenRound(state=state, seated=seated, deposits=deposits, opened_at=opened_at)
+        self._open[state.tau] = found
+        message = CoordinatorMessage(announcement=state.signed)
         wait = max(0.0, state.announcement.deadline - self._clock())
-        timer = asyncio.get_running_loop().call_later(wait, self._close, state.tau)
-        self._open[state.tau] = OpenRound(state=state, roster=roster, opened_at=opened_at, timer=timer)
+        self._ask(found, Phase.UPLOAD, dict.fromkeys(state.announcement.contributors, message), wait)
 
     def drop(self, tau: bytes) -> None:
         """Close a round without an answer."""
         if found := self._open.pop(tau, None):
-            found.timer.cancel()
+            found.stop()
 
     def stop(self) -> None:
-        """Let no deadline end a round any more."""
+        """Let nothing move a round any more."""
         for tau in list(self._open):
             self.drop(tau)
+        self._finishers.shutdown(wait=False, cancel_futures=True)
 
-    def asking(self, site: str) -> list[Signed]:
-        """Return the announcements that a hospital has yet to answer: the very bytes that went out before."""
-        return [
-            each.state.signed
-            for each in self._open.values()
-            if site in each.state.announcement.contributors and site not in each.state.answered
-        ]
+    def awaiting(self, site: str) -> list[CoordinatorMessage]:
+        """Return what a hospital has yet to answer: the very messages that went out before."""
+        return [each.awaited[site] for each in self._open.values() if site in each.awaited]
+
+    # --- what hospitals say
 
     def upload(self, site: str, signed: Signed) -> None:
         """Take a hospital's upload; raise Rejected for one that does not belong in an open round.
@@ -131,44 +101,161 @@ class Rounds:
         """
         if signed.signer != site:
             raise Rejected("bad-signature", f"{site} sends an upload of another")
-        found = self._found(checks.parse(UploadMessage, signed.body).announcement)
+        found = self._found(checks.parse(UploadMessage, signed.body).announcement, Phase.UPLOAD)
         try:
-            moved = take_upload(found.state, signed, roster=found.roster, now=int(self._clock()))
+            moved = steps.take_upload(found.state, signed, roster=found.seated.roster, now=int(self._clock()))
         except Rejected as refusal:
             # The others need not wait for the deadline because one hospital's answer is of no use.
-            self._move(found, take_refusal(found.state, site, refusal.code, ""))
+            self._move(found, steps.take_refusal(found.state, site, refusal.code, ""))
             raise
+        found.awaited.pop(site, None)
         self._move(found, moved)
 
     def refusal(self, site: str, refusal: Refusal) -> None:
-        """Take a hospital's word that it will not answer."""
+        """Take a hospital's word that it will not answer, or not help to open the sum."""
         checks.at_most(refusal.reference, MOST_REFERENCE, "reference")
         code = refusal.code if refusal.code in ADVICE else "unavailable"
         found = self._found(refusal.announcement)
-        self._move(found, take_refusal(found.state, site, code, refusal.reference))
+        if found.phase is Phase.UPLOAD:
+            self._move(found, steps.take_refusal(found.state, site, code, refusal.reference))
+        elif found.awaited.pop(site, None) is not None:
+            log.warning("not opened", extra={"peer": site, "code": code, "reference": refusal.reference})
+            self._give_up_if_hopeless(found)
 
-    def _found(self, tau: bytes) -> OpenRound:
-        if tau not in self._open:
-            raise Rejected("late", "no such round is open")
-        return self._open[tau]
+    def confirmation(self, site: str, message: Confirmation) -> None:
+        """Take a witness's signature on who is in the sum."""
+        found = self._found(message.announcement, Phase.CONFIRM)
+        found.state = steps.take_confirmation(found.state, site, message, roster=found.seated.roster)
+        self._heard(found, site)
+        if found.state.confirmed:
+            self._unmask(found)
+
+    def shares(self, site: str, message: Shares) -> None:
+        """Take a committee member's key shares."""
+        found = self._found(message.announcement, Phase.UNMASK)
+        found.state = steps.take_shares(found.state, site, message)
+        self._heard(found, site)
+        if found.state.openable:
+            self._finish(found)
+
+    def _found(self, tau: bytes, phase: Phase | None = None) -> OpenRound:
+        found = self._open.get(tau)
+        if found is None or phase not in (None, found.phase):
+            raise Rejected("late", "no such round is open, or it is past that")
+        return found
+
+    def _heard(self, found: OpenRound, site: str) -> None:
+        if found.awaited.pop(site, None) is not None:
+            found.spoke += 1
+
+    # --- steps
+
+    def _ask(self, found: OpenRound, phase: Phase, messages: Mapping[str, CoordinatorMessage], seconds: float) -> None:
+        """Begin a phase: send each hospital its message, and wait for at most ``seconds``."""
+        found.stop()
+        found.phase, found.awaited, found.spoke = phase, dict(messages), 0
+        found.timer = asyncio.get_running_loop().call_later(seconds, self._over, found)
+        for site, message in messages.items():
+            self._send((site,), message)
+
+    def _over(self, found: OpenRound) -> None:
+        """End a phase whose time is over."""
+        if found.phase is Phase.UPLOAD:
+            self._fix(found)
+        else:
+            self._fail(found, "too-few")
 
     def _move(self, found: OpenRound, state: Round) -> None:
+        """Take the next state of a round that collects uploads, and see whether there is more to wait for."""
         if state is found.state:
             return
         found.state = state
-        if state.complete or state.hopeless:
-            self._close(state.tau)
-        else:
-            self._moved(state.announcement.request.id, state)
+        self._moved(state.announcement.request.id, state)
+        if state.complete or hopeless(state):
+            self._fix(found)
+        elif state.sufficient and not found.stragglers:
+            loop = asyncio.get_running_loop()
+            found.stragglers = loop.call_later(self._settings.straggler_seconds, self._fix, found)
 
-    def _close(self, tau: bytes) -> None:
-        found = self._open[tau]
+    def _fix(self, found: OpenRound) -> None:
+        """End the uploads: fix who is in the sum, for ever, and ask the witnesses to sign it."""
+        try:
+            state, question = steps.fix_survivors(found.state)
+        except Rejected as refusal:
+            self._fail(found, refusal.code)
+            return
+        if len(contributing(state)) < state.announcement.request.minimum:
+            # Nobody wants the sum, so nobody is asked to help to open it.
+            self._fail(found, "too-few")
+            return
+        found.state = state
+        witnesses = self._named(state, state.epoch.witnesses)
+        message = CoordinatorMessage(confirm=question)
+        self._ask(found, Phase.CONFIRM, dict.fromkeys(witnesses, message), self._settings.phase_seconds)
+
+    def _unmask(self, found: OpenRound) -> None:
+        """Ask the committee for its key shares."""
+        state = found.state
+        sealed = {
+            index: read_deposit(found.deposits[index], epoch=state.epoch, own=index) for index in steps.dropped(state)
+        }
+        questions = steps.ask_committee(state, sealed)
+        committee = self._named(state, state.epoch.committee)
+        messages = {site: CoordinatorMessage(unmask=questions[site]) for site in committee}
+        self._ask(found, Phase.UNMASK, messages, self._settings.phase_seconds)
+
+    def _give_up_if_hopeless(self, found: OpenRound) -> None:
+        if found.phase in (Phase.CONFIRM, Phase.UNMASK) and found.spoke + len(found.awaited) < found.threshold:
+            self._fail(found, "too-few")
+
+    def _finish(self, found: OpenRound) -> None:
+        """Take the masks off, away from the loop: the arithmetic is the round's only long computation here."""
+        self._ask(found, Phase.FINISH, {}, self._settings.phase_seconds)
+        found.stop()
+        state = found.state
+        backups = {index: found.deposits[index].backups for index in steps.dropped(state)}
+        loop = asyncio.get_running_loop()
+
+        def close() -> Release:
+            return steps.close(state, backups=backups, released_at=0, seconds=0.0)
+
+        loop.run_in_executor(self._finishers, close).add_done_callback(lambda done: self._finished(found, done))
+
+    def _finished(self, found: OpenRound, done: asyncio.Future[Release]) -> None:
+        if done.cancelled() or found.state.tau not in self._open:
+            return
         now = self._clock()
         try:
-            release = close(found.state, released_at=int(now), seconds=max(0.0, now - found.opened_at))
-        except Rejected:
-            signed = None
+            release = replace(done.result(), released_at=int(now), seconds=max(0.0, now - found.opened_at))
+        except Rejected as refusal:
+            log.warning("no sum", extra={"round": found.state.tau.hex(), "code": refusal.code})
+            self._fail(found, refusal.code)
+        except Exception:
+            log.exception("failed", extra={"round": found.state.tau.hex()})
+            self._fail(found, "internal")
         else:
-            signed = releases.write(release, found.roster, self._key)
-        self._ended(found.state.announcement.request.id, found.state, signed)
-        self.drop(tau)
+            key = self._settings.credentials.identity
+            self._end(found, releases.write(release, found.seated.roster, key), "")
+
+    def _fail(self, found: OpenRound, code: str) -> None:
+        self._end(found, None, code)
+
+    def _end(self, found: OpenRound, release: Signed | None, code: str) -> None:
+        """Tell the end of a round, again and again until it was stored; nothing that comes in can change it."""
+        tau = found.state.tau
+        if tau not in self._open:
+            return
+        found.stop()
+        found.phase, found.awaited = Phase.FINISH, {}
+        try:
+            self._ended(found.state.announcement.request.id, found.state, release, code)
+        except Exception:
+            log.exception("failed", extra={"round": tau.hex()})
+            found.timer = asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._end, found, release, code)
+        else:
+            self.drop(tau)
+
+    def _named(self, state: Round, indexes: Collection[int]) -> list[str]:
+        """Return those of some members of the epoch that this round was announced to."""
+        announced = set(state.cohort.members)
+        return [state.epoch.members[index] for index in indexes if index in announced]

@@ -60,7 +60,7 @@ async def serve(settings: CoordinatorSettings, started: Callable[[str], None] | 
 
     All that matters is stored before it is said, so an end at any instant, kill -9 included, loses nothing that
     anyone was told. Raises CoordinatorError when it cannot start. Test:
-    tests/coordinator/test_restart.py::test_a_killed_process_finishes_its_round_when_started_again.
+    tests/coordinator/test_restart.py::test_a_killed_process_says_what_became_of_its_round_when_started_again.
     """
     with _alone(settings.home):
         store = Store(settings.home / STATE_FILE)
@@ -84,12 +84,14 @@ async def _serve(settings: CoordinatorSettings, store: Store, started: Callable[
     requests.restore()
     try:
         await server.start()
+        requests.epochs.start()
         with _told_to_stop() as stop, _listening(settings.home, address):
             log.info("serving", extra={"address": address, "version": members.roster.version})
             if started:
                 started(address)
             await stop.wait()
     finally:
+        await requests.epochs.stop()
         await server.stop(STOP_SECONDS)
         requests.stop()
     log.info("stopped")

@@ -27,6 +27,16 @@ class CoordinatorSettings:
     """Where to answer, HOST:PORT; port 0 lets the system choose."""
     round_seconds: float = 60.0
     """How long hospitals have for an answer."""
+    straggler_seconds: float = 5.0
+    """How long a round that has enough answers waits for the rest."""
+    phase_seconds: float = 10.0
+    """How long hospitals have to confirm who answered, and then to help open the sum."""
+    epoch_seconds: float = 3600.0
+    """How long the keys of an epoch are used, if nothing ends it before."""
+    settle_seconds: float = 0.3
+    """How long an epoch that is to be opened waits, after a hospital connected, for others to connect too."""
+    pace_seconds: float = 2.0
+    """Least time between two openings of an epoch."""
     grace_seconds: float = 2.0
     """How long a round waits for hospitals that left a moment ago, once enough others are there."""
     most_waiting: int = 1000

@@ -49,6 +49,21 @@ MIGRATIONS = (
     CREATE TABLE application (token BLOB PRIMARY KEY, body BLOB NOT NULL, signature BLOB NOT NULL) STRICT;
     CREATE TABLE admission (token BLOB PRIMARY KEY, certificate BLOB NOT NULL, refused TEXT NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE epoch (
+        number INTEGER PRIMARY KEY,
+        roster INTEGER NOT NULL REFERENCES roster (version)
+    ) STRICT;
+    DROP TABLE round;
+    CREATE TABLE round (
+        request BLOB PRIMARY KEY REFERENCES request (id),
+        epoch INTEGER NOT NULL REFERENCES epoch (number),
+        slot INTEGER NOT NULL,
+        signed BLOB NOT NULL,
+        opened_at REAL NOT NULL,
+        UNIQUE (epoch, slot)
+    ) STRICT;
+    """,
 )
 
 MOST_LISTED_BYTES = 8 << 20
@@ -65,20 +80,6 @@ class StoredRequest:
     """As its analyst signed it."""
     status: RequestStatus
     """As it was last written; progress between two writes is not kept."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRound:
-    """A round that was announced."""
-
-    signed: Signed
-    """The announcement, byte for byte as the hospitals got it."""
-    epoch: int
-    """Version of the roster that it was made for."""
-    entries: int
-    """Length of the vectors."""
-    opened_at: float
-    """Seconds since 1970, UTC."""
 
 
 class Store:
@@ -118,10 +119,10 @@ class Store:
         )
         return (Signed.FromString(row[0]), row[1]) if row else None
 
-    def roster(self, version: int) -> Signed:
-        """Return the roster of a version that was kept."""
-        (signed,) = self._connection.execute("SELECT signed FROM roster WHERE version = ?", (version,)).fetchone()
-        return Signed.FromString(signed)
+    def roster(self, version: int) -> Signed | None:
+        """Return the roster of a version, if it was kept."""
+        row = self._row("SELECT signed FROM roster WHERE version = ?", version)
+        return Signed.FromString(row[0]) if row else None
 
     # --- requests
 
@@ -156,26 +157,19 @@ class Store:
         rows = self._connection.execute("SELECT status FROM request WHERE analyst = ? ORDER BY number DESC", (analyst,))
         return [RequestStatus.FromString(data) for data in _fitting(rows)]
 
-    # --- rounds
+    # --- epochs and rounds
 
-    def next_slot(self, epoch: int) -> int:
-        """Return the least slot of an epoch that no round has used."""
-        (slot,) = self._connection.execute("SELECT max(slot) FROM round WHERE epoch = ?", (epoch,)).fetchone()
-        return 1 if slot is None else slot + 1
-
-    def add_round(self, request: bytes, slot: int, opened: StoredRound) -> None:
-        """Keep an announcement; a slot that was used before, or a second one for a request, is an error."""
-        self._write(
-            "INSERT INTO round VALUES (?, ?, ?, ?, ?, ?)",
-            request, opened.epoch, slot, _bytes(opened.signed), opened.entries, opened.opened_at,
-        )  # fmt: skip
-
-    def round(self, request: bytes) -> StoredRound:
-        """Return the round that was announced for a request."""
-        signed, epoch, entries, opened_at = self._connection.execute(
-            "SELECT signed, epoch, entries, opened_at FROM round WHERE request = ?", (request,)
+    def add_epoch(self, roster: int, above: int) -> int:
+        """Return the number of a new epoch for a roster: greater than ``above`` and than any before."""
+        (number,) = self._connection.execute(
+            "INSERT INTO epoch SELECT max(coalesce(max(number), 0), ?) + 1, ? FROM epoch RETURNING number",
+            (above, roster),
         ).fetchone()
-        return StoredRound(signed=Signed.FromString(signed), epoch=epoch, entries=entries, opened_at=opened_at)
+        return int(number)
+
+    def add_round(self, request: bytes, epoch: int, slot: int, signed: Signed, opened_at: float) -> None:
+        """Keep an announcement; a slot that was used before, or a second one for a request, is an error."""
+        self._write("INSERT INTO round VALUES (?, ?, ?, ?, ?)", request, epoch, slot, _bytes(signed), opened_at)
 
     # --- releases
 

@@ -21,17 +21,24 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from coordinator.serve import serve
 from coordinator.settings import CoordinatorSettings
-from protocols import PROTOCOL_VERSION, announcement, joining, ring, upload
+from protocols import PROTOCOL_VERSION, announcement, checks, joining, ring, upload
 from protocols import release as releases
 from protocols import request as requests
 from protocols import roster as rosters
 from protocols.credentials import Credentials
+from protocols.farrsum import epoch as epochs
+from protocols.farrsum import seat as seats
+from protocols.farrsum.epoch import ExchangeKey
+from protocols.farrsum.slot_record import SlotRecord
+from protocols.farrsum.unmasking import OwnShares
 from protocols.request import Request
 from protocols.roster import Member, Roster
 from protocols.signing import IdentityKey
 from protocols.upload import Upload
+from protocols.wire_pb2 import Announcement as AnnouncementMessage
 from protocols.wire_pb2 import (
     CoordinatorMessage,
+    Deposits,
     Hello,
     NodeMessage,
     NodeStatus,
@@ -66,7 +73,11 @@ codes = ["F", "M"]
 codes = ["Y", "N", "U"]
 """
 
-HOSPITALS = ("aden", "brest", "cork")
+HOSPITALS = ("aden", "brest", "cork", "delft", "essen")
+"""Five: one may be feared to collude, one may drop out, three are honest in any sum."""
+
+NEEDED = 4
+"""m: fewest of the five for a sum."""
 
 
 def seed_of(id_):
@@ -214,6 +225,9 @@ class Federation:
             catalogue=CATALOGUE,
             round_seconds=20,
             grace_seconds=0.2,
+            straggler_seconds=0.3,
+            settle_seconds=0.1,
+            pace_seconds=0.2,
         )
         return replace(settings, **changes)
 
@@ -251,7 +265,7 @@ class Federation:
             view=b"",
             rho_units=1 << 30,
             sites=HOSPITALS,
-            minimum=len(HOSPITALS),
+            minimum=NEEDED,
             purpose="test",
             created_at=now,
             expires_at=now + 3600,
@@ -294,6 +308,7 @@ class Running:
         self.federation = federation
         self.settings = settings
         self.address = ""
+        self.all = []
         self._task = None
         self._channels = []
 
@@ -332,13 +347,25 @@ class Running:
 
     async def hospital(self, id_, vector=(1, 2)):
         """Return a hospital that is connected and welcomed."""
-        hospital = Hospital(self, self.federation.parties[id_], vector)
+        hospital = self.unconnected(id_, vector)
         await hospital.connect()
         return hospital
 
-    async def hospitals(self, ids=HOSPITALS):
-        """Return several hospitals that answer every announcement."""
-        found = [await self.hospital(id_, (10**number, 10 ** (number + 4))) for number, id_ in enumerate(ids)]
+    def unconnected(self, id_, vector=(1, 2)):
+        """Return a hospital that has not dialled yet."""
+        return Hospital(self, self.federation.parties[id_], vector)
+
+    async def hospitals(self, ids=HOSPITALS, *, seated=True):
+        """Return several hospitals, with the vectors 1, 10, 100 ... and ten thousand times that, in one epoch."""
+        found = [self.unconnected(id_, (10**place, 10 ** (place + 4))) for place, id_ in enumerate(ids)]
+        await asyncio.gather(*(hospital.connect() for hospital in found))
+        if seated:
+            await asyncio.gather(*(hospital.seated() for hospital in found))
+        return found
+
+    async def answering(self, ids=HOSPITALS):
+        """Return several hospitals in one epoch that answer every announcement."""
+        found = await self.hospitals(ids)
         for hospital in found:
             hospital.answer_all()
         return found
@@ -379,6 +406,11 @@ class Analyst:
                 return seen
         raise AssertionError(f"ended without: {seen}")
 
+    async def start(self, **changes):
+        """Ask and wait until the round was announced; return that status."""
+        status = await self.submit(**changes)
+        return await self.until(status, lambda now: now.state == State.STATE_RUNNING)
+
     async def ask(self, **changes):
         """Ask and wait for the end."""
         return await self.end_of(await self.submit(**changes))
@@ -397,17 +429,31 @@ class Analyst:
 
 
 class Hospital:
-    """A hospital's machine: what it hears is queued by kind, what it says is up to the test."""
+    """A hospital's machine: it keeps its seat by itself; what it hears is queued by kind, its uploads are the test's.
 
-    def __init__(self, running, party, vector):
+    ``mute`` holds the kinds of messages that it does not react to.
+    """
+
+    def __init__(self, running, party, vector=(1, 2)):
         """Prepare to dial."""
         self.running = running
         self.party = party
         self.vector = np.array(vector, dtype=np.int64)
         self.heard = {}
-        self.said = {}
-        self._task = None
+        self.mute = set()
+        self.spoil_shares = False
+        self.claim = 0
+        self._turn = asyncio.Lock()
+        self._deposited = asyncio.Condition()
         self.call = None
+        self._task = None
+        running.all.append(self)
+        self.restart()
+
+    def restart(self):
+        """Forget what only its process knew."""
+        self._keys, self._seats, self._own, self._entered, self._records = {}, {}, {}, {}, {}
+        self._rosters = {}
 
     async def connect(self, *, protocol=PROTOCOL_VERSION, party=None):
         """Dial, say hello, hear the welcome or what comes instead."""
@@ -415,11 +461,21 @@ class Hospital:
         self.channel = self.running.channel(party or self.party)
         self.call = NodesStub(self.channel).Link()
         self._ear = asyncio.create_task(self._listen())
-        hello = Hello(protocol=protocol, software="test/1", status=NodeStatus(lifetime_units=7, remaining_units=5))
-        await self.call.write(NodeMessage(hello=hello))
+        hello = Hello(
+            protocol=protocol,
+            software="test/1",
+            status=NodeStatus(lifetime_units=7, remaining_units=5),
+            epoch=self.claim or max(self._seats, default=0),
+        )
+        await self.say(NodeMessage(hello=hello))
         if protocol == PROTOCOL_VERSION:
             return await self.hear("welcome")
         return None
+
+    async def say(self, message):
+        """Send a message, one at a time."""
+        async with self._turn:
+            await self.call.write(message)
 
     async def cut(self):
         """Lose the connection."""
@@ -427,6 +483,14 @@ class Hospital:
             self._task.cancel()
         self._ear.cancel()
         await self.channel.close()
+
+    async def seated(self, above=0):
+        """Wait until it has prepared slots in an epoch above a number; return the epoch's number."""
+        async with asyncio.timeout(SOON), self._deposited:
+            await self._deposited.wait_for(lambda: max(self._own, default=0) > above)
+        # What it sent is read before anything that is asked from now on is answered.
+        await asyncio.sleep(0.02)
+        return max(self._own)
 
     async def hear(self, kind):
         """Return the next message of a kind."""
@@ -440,31 +504,57 @@ class Hospital:
         """Wait for the end of the stream; return the error that it ended with, if any."""
         return await asyncio.wait_for(asyncio.shield(self._ear), SOON)
 
-    def signed_upload(self, announced, *, vector=None, site=None, key=None, tau=None):
+    def signed_upload(self, announced, *, vector=None, site=None, key=None, tau=None, notes=()):
         """Return an upload for an announcement, with whatever is wrong about it."""
+        message = checks.parse(AnnouncementMessage, announced.body)
+        seat, own_tau = self._seats[message.epoch], announcement.tau(announced)
+        # The roster that it held when it heard the announcement.
+        roster = self._rosters.get(own_tau, self.roster)
+        read = announcement.read(announced, roster=roster, now=int(time.time()))
+        entered = seats.enter(read, own_tau, seat=seat)
+        own = self.vector if self.party.id in read.request.sites else np.zeros_like(self.vector)
+        values = ring.to_ring(own if vector is None else np.array(vector, dtype=np.int64))
+        masked = seats.mask(values, seat=seat, entered=entered, entropy=os.urandom)
+        self._entered.setdefault(
+            own_tau,
+            (seat, entered, OwnShares(slot_share=self._own[message.epoch][message.slot], self_share=masked.shares.own)),
+        )
+        self._records.setdefault((message.epoch, message.slot), SlotRecord().announce(own_tau))
         answer = Upload(
             site=site or self.party.id,
-            announcement=tau or announcement.tau(announced),
-            vector=ring.to_ring(self.vector if vector is None else np.array(vector, dtype=np.int64)),
+            announcement=tau or own_tau,
+            vector=masked.vector,
+            salt=masked.shares.salt,
+            sealed=b"".join(masked.shares.sealed.values()),
+            notes=notes,
         )
         return upload.write(answer, federation=NAME, key=key or self.party.identity)
 
+    def forget(self, announced):
+        """Forget the upload for an announcement, as if the next one were the first."""
+        self._entered.pop(announcement.tau(announced))
+
     async def answer(self, announced, **changes):
-        """Send an upload."""
-        await self.call.write(NodeMessage(upload=self.signed_upload(announced, **changes)))
+        """Send an upload, and prepare another slot."""
+        await self.say(NodeMessage(upload=self.signed_upload(announced, **changes)))
+        await self.prepare(checks.parse(AnnouncementMessage, announced.body).epoch)
 
     async def refuse(self, announced, code, reference="0" * 32):
         """Send a refusal."""
         refusal = Refusal(announcement=announcement.tau(announced), code=code, reference=reference)
-        await self.call.write(NodeMessage(refusal=refusal))
+        await self.say(NodeMessage(refusal=refusal))
 
     async def beat(self):
         """Send a heartbeat."""
-        await self.call.write(NodeMessage(status=NodeStatus(lifetime_units=7, remaining_units=4)))
+        await self.say(NodeMessage(status=NodeStatus(lifetime_units=7, remaining_units=4)))
 
     def answer_all(self):
         """Answer every announcement from now on."""
         self._task = asyncio.create_task(self._answer_all())
+
+    def silence(self):
+        """Answer no more."""
+        self._task.cancel()
 
     async def _answer_all(self):
         # A test may close the stream in the middle of an answer.
@@ -476,10 +566,90 @@ class Hospital:
         try:
             async for message in self.call:
                 kind = CoordinatorMessage.WhichOneof(message, "kind")
-                self._queue(kind).put_nowait(getattr(message, kind))
+                body = getattr(message, kind)
+                self._queue(kind).put_nowait(body)
+                react = getattr(self, f"on_{kind}", None)
+                if react and kind not in self.mute:
+                    await react(body)
         except grpc.aio.AioRpcError as error:
             return error
         return None
+
+    # --- its part in the secure sum
+
+    async def on_welcome(self, welcome):
+        """Hold the roster."""
+        await self.on_roster(welcome.roster)
+
+    async def on_roster(self, signed):
+        """Hold the roster."""
+        self.signed_roster = signed
+        self.roster = rosters.read(
+            signed, federation=NAME, registrar_key=self.running.federation.authority.registrar.public
+        )
+
+    async def on_open_epoch(self, opened):
+        """Send a key."""
+        key = self._keys[opened.epoch] = ExchangeKey.from_seed(os.urandom(32))
+        signed = epochs.write_key(
+            opened.epoch, self.roster, rosters.digest_of(self.signed_roster), member=self.party.id,
+            key=self.party.identity, exchange=key,
+        )  # fmt: skip
+        await self.say(NodeMessage(epoch_key=signed))
+
+    async def on_announcement(self, announced):
+        """Remember under which roster it was heard."""
+        self._rosters[announcement.tau(announced)] = self.roster
+
+    async def on_freeze(self, freeze):
+        """Take a seat and prepare slots."""
+        self._seats[freeze.epoch] = seats.take_seat(
+            freeze, number=freeze.epoch, roster=self.roster, roster_digest=rosters.digest_of(self.signed_roster),
+            member=self.party.id, exchange=self._keys[freeze.epoch],
+        )  # fmt: skip
+        await self._deposit(freeze.epoch, range(1, 17))
+
+    async def prepare(self, number):
+        """Prepare another slot of an epoch."""
+        await self._deposit(number, [max(self._own[number]) + 1])
+
+    async def _deposit(self, number, slots):
+        message, kept = seats.deposit(slots, seat=self._seats[number], entropy=os.urandom)
+        self._own.setdefault(number, {}).update(kept)
+        if "deposits" not in self.mute:
+            await self.say(NodeMessage(deposits=Deposits(deposits=message.deposits)))
+        async with self._deposited:
+            self._deposited.notify_all()
+
+    async def on_confirm(self, question):
+        """Sign the survivors."""
+        if question.announcement not in self._entered:
+            refusal = Refusal(announcement=question.announcement, code="unknown-round")
+            await self.say(NodeMessage(refusal=refusal))
+            return
+        await self.say(NodeMessage(confirmation=self.confirmation(question)))
+
+    def confirmation(self, question):
+        """Return the signature on survivors."""
+        seat, entered, _ = self._entered[question.announcement]
+        slot = (seat.epoch.number, entered.cohort.slot)
+        self._records[slot], confirmation = seats.confirm(
+            question, record=self._records[slot], seat=seat, entered=entered, federation=NAME, key=self.party.identity
+        )
+        return confirmation
+
+    async def on_unmask(self, question):
+        """Release key shares."""
+        if question.announcement not in self._entered:
+            return
+        seat, entered, own = self._entered[question.announcement]
+        slot = (seat.epoch.number, entered.cohort.slot)
+        self._records[slot], shares = seats.unmask(
+            question, record=self._records[slot], seat=seat, entered=entered, own_shares=own, roster=self.roster
+        )
+        if self.spoil_shares:
+            shares.shares = bytes(len(shares.shares))
+        await self.say(NodeMessage(shares=shares))
 
     def _queue(self, kind):
         return self.heard.setdefault(kind, asyncio.Queue())

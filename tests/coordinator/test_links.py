@@ -6,7 +6,7 @@ import pytest
 from coordinator.links import MOST_QUEUED, Links, Stream
 from protocols.wire_pb2 import CoordinatorMessage, NodeMessage, NodeStatus, Nothing, Refusal, Signed, State
 from protocols.wire_pb2_grpc import NodesStub
-from tests.coordinator.federation import coordinator, refused
+from tests.coordinator.federation import HOSPITALS, coordinator, refused
 
 
 def test_the_newest_connection_of_a_hospital_displaces_the_older(federation, tmp_path):
@@ -14,13 +14,15 @@ def test_the_newest_connection_of_a_hospital_displaces_the_older(federation, tmp
 
     async def scenario():
         async with coordinator(federation, tmp_path) as running:
+            others = await running.answering(HOSPITALS[1:])
             older = await running.hospital("aden")
             newer = await running.hospital("aden")
             assert (await older.hear("closing")).code == "displaced"
             assert await older.ended() is None
             newer.answer_all()
+            await others[0].seated(above=1)
             analyst = running.analyst()
-            assert (await analyst.ask(sites=("aden",), minimum=1)).state == State.STATE_ANSWERED
+            assert (await analyst.ask(minimum=5)).state == State.STATE_ANSWERED
             assert older.waiting("announcement") == 0
             assert (await analyst.stub.Describe(Nothing())).nodes[0].connected
 
@@ -117,6 +119,19 @@ def test_a_hospital_that_does_not_keep_up_is_cut_off_with_a_bounded_queue():
         assert [message.closing.code for message in sink.sent] == ["busy"]
 
     asyncio.run(scenario())
+
+
+def test_a_hospital_that_is_silent_for_too_long_is_not_live():
+    """It is connected, but two heartbeats are missing: no round counts on it, until it speaks again."""
+    steady = 1000.0
+    links = Links(lambda: 0.0, lambda: steady)
+    links.attach(Stream("aden", b""))
+    links.heard("aden", NodeStatus())
+    assert links.live == {"aden"}
+    steady += 26
+    assert (links.live, links.connected) == (set(), {"aden"})
+    links.heard("aden")
+    assert links.live == {"aden"}
 
 
 def test_a_hospital_is_expected_back_for_a_short_while():

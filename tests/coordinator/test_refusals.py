@@ -8,7 +8,7 @@ import pytest
 from coordinator.store import Store
 from protocols import roster as rosters
 from protocols.errors import Rejected
-from protocols.wire_pb2 import Nothing, RequestId
+from protocols.wire_pb2 import Nothing, RequestId, RosterVersion
 from protocols.wire_pb2_grpc import AnalystsStub, MembershipStub, NodesStub
 from queries.canonical import encode
 from queries.plan import Aggregate, Bound, CodeKey
@@ -41,7 +41,7 @@ def now():
         pytest.param(lambda _: {"id": b"short"}, (INVALID, "malformed"), id="short id"),
         pytest.param(lambda _: {"sites": (), "minimum": 0}, (INVALID, "malformed"), id="no hospitals"),
         pytest.param(lambda _: {"sites": ("cork", "aden"), "minimum": 1}, (INVALID, "malformed"), id="unsorted"),
-        pytest.param(lambda _: {"minimum": 4}, (INVALID, "malformed"), id="minimum too high"),
+        pytest.param(lambda _: {"minimum": 6}, (INVALID, "malformed"), id="minimum too high"),
         pytest.param(lambda _: {"rho_units": 0}, (INVALID, "malformed"), id="costs nothing"),
         pytest.param(lambda _: {"sites": ("aden", "oz"), "minimum": 1}, (INVALID, "out-of-scope"), id="unknown site"),
         pytest.param(lambda _: {"sites": ("ada",), "minimum": 1}, (INVALID, "out-of-scope"), id="not a hospital"),
@@ -129,7 +129,8 @@ def test_a_request_id_serves_one_request(federation, tmp_path):
 
 
 ALL = (
-    "Describe", "Submit", "Watch", "Requests", "Cancel", "Release", "ReleaseList", "Waiting", "Publish", "Link",
+    "Describe", "Submit", "Watch", "Requests", "Cancel", "Release", "ReleaseList", "Roster", "Waiting",
+    "Publish", "Link",
 )  # fmt: skip
 
 
@@ -140,6 +141,7 @@ async def denied(running, party, names):
     messages = {
         "Submit": federation.sign(federation.request()),
         "Publish": federation.publication(),
+        "Roster": RosterVersion(version=1),
         **dict.fromkeys(("Watch", "Cancel", "Release"), RequestId(id=bytes(16))),
     }
     codes = {}
@@ -167,7 +169,7 @@ def test_a_certificate_that_is_not_on_the_roster_opens_nothing(federation, tmp_p
     ("id_", "own"),
     [
         ("aden", {"Link"}),
-        ("ada", {"Describe", "Submit", "Watch", "Requests", "Cancel", "Release", "ReleaseList"}),
+        ("ada", {"Describe", "Submit", "Watch", "Requests", "Cancel", "Release", "ReleaseList", "Roster"}),
         ("office", {"Waiting", "Publish"}),
     ],
 )
@@ -242,6 +244,23 @@ def test_a_defect_of_the_coordinator_shows_nothing_but_its_code(federation, tmp_
                     await analyst.stub.ReleaseList(Nothing())
                 assert caught.value.details() == code
                 assert "secret" not in str(caught.value)
+
+    asyncio.run(scenario())
+
+
+def test_an_earlier_roster_is_handed_out_and_no_other(federation, tmp_path):
+    """By it an analyst verifies a release of its time; a version that never was is not found."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            publication = federation.publication()
+            await running.membership(federation.parties["office"]).Publish(publication)
+            analyst = running.analyst()
+            assert await analyst.stub.Roster(RosterVersion(version=1)) == federation.signed_roster
+            assert await analyst.stub.Roster(RosterVersion(version=2)) == publication.roster
+            for version in (0, 3, (1 << 64) - 1):
+                found = await refused(analyst.stub.Roster(RosterVersion(version=version)))
+                assert found == (grpc.StatusCode.NOT_FOUND, "unknown-roster")
 
     asyncio.run(scenario())
 

@@ -4,9 +4,8 @@ import os
 import signal
 import time
 
-from protocols import announcement
 from protocols.wire_pb2 import RequestId, State
-from tests.coordinator.federation import HOSPITALS, Running, coordinator, serve_alone
+from tests.coordinator.federation import Running, coordinator, serve_alone
 
 
 async def reconnect(running, hospitals):
@@ -14,62 +13,53 @@ async def reconnect(running, hospitals):
     for hospital in hospitals:
         await hospital.cut()
         hospital.running = running
-        await hospital.connect()
+    await asyncio.gather(*(hospital.connect() for hospital in hospitals))
 
 
-def test_a_restart_in_a_round_announces_the_same_bytes_and_finishes(federation, tmp_path):
-    """The coordinator dies after one answer came in; the new one asks all again with the very same announcement."""
+def test_a_restart_in_a_round_fails_it_as_interrupted(federation, tmp_path):
+    """It dies with answers in its memory: failed, not asked again; a new epoch, with a higher number, goes on."""
 
     async def scenario():
         async with coordinator(federation, tmp_path) as running:
-            hospitals = [await running.hospital(id_) for id_ in HOSPITALS]
+            hospitals = await running.hospitals()
             analyst = running.analyst()
-            status = await analyst.submit()
-            first = [await hospital.hear("announcement") for hospital in hospitals]
-            await hospitals[0].answer(first[0])
+            status = await analyst.start()
+            announced = [await hospital.hear("announcement") for hospital in hospitals]
+            await hospitals[0].answer(announced[0])
             await analyst.until(status, lambda now: now.answered == 1)
             await running.crash()
             await running.start()
             analyst = running.analyst()
-            seen = await analyst.status(status.id)
-            assert (seen.state, seen.answered, seen.connected) == (State.STATE_RUNNING, 0, 0)
+            end = await analyst.end_of(status)
+            assert (end.state, end.code) == (State.STATE_FAILED, "interrupted")
             await reconnect(running, hospitals)
-            again = [await hospital.hear("announcement") for hospital in hospitals]
-            assert {each.SerializeToString() for each in again} == {first[0].SerializeToString()}
-            for hospital, announced in zip(hospitals, again, strict=True):
-                await hospital.answer(announced)
-            release = await analyst.answer(await analyst.end_of(status))
-            assert [int(entry) for entry in release.vector] == [3, 6]
-            assert release.announcement == first[0]
+            assert {await hospital.seated(above=1) for hospital in hospitals} == {2}
+            assert all(hospital.waiting("announcement") == 0 for hospital in hospitals)
+            for hospital in hospitals:
+                hospital.answer_all()
+            release = await analyst.answer(await analyst.ask())
+            assert [int(entry) for entry in release.vector] == [11111, 111110000]
 
     asyncio.run(scenario())
 
 
-def test_a_restart_after_the_deadline_fails_the_round_with_too_few(federation, tmp_path):
-    """Nobody can answer any more, so it is FAILED, and its slot is not used again."""
+def test_a_restart_while_the_sum_is_opened_fails_it_too(federation, tmp_path):
+    """It dies between confirm and unmask: failed as interrupted, nothing is released."""
 
     async def scenario():
-        now = time.time()
-        async with coordinator(federation, tmp_path, clock=lambda: now) as running:
-            hospital = await running.hospital("aden")
-            status = await running.analyst().submit(sites=("aden",), minimum=1)
-            slot = _slot(federation, await hospital.hear("announcement"))
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            for hospital in hospitals:
+                hospital.mute = {"unmask"}
+            status = await running.analyst().start()
+            for hospital in hospitals:
+                await hospital.hear("unmask")
             await running.crash()
-            now += 60
             await running.start()
-            analyst = running.analyst()
-            end = await analyst.end_of(status)
-            assert (end.state, end.code) == (State.STATE_FAILED, "too-few")
-            await reconnect(running, [hospital])
-            assert hospital.waiting("announcement") == 0
-            await analyst.submit(sites=("aden",), minimum=1)
-            assert _slot(federation, await hospital.hear("announcement")) > slot
+            end = await running.analyst().end_of(status)
+            assert (end.state, end.code, end.release) == (State.STATE_FAILED, "interrupted", b"")
 
     asyncio.run(scenario())
-
-
-def _slot(federation, signed):
-    return announcement.read(signed, roster=federation.roster, now=int(time.time()) + 60).slot
 
 
 def test_a_waiting_request_outlives_a_restart(federation, tmp_path):
@@ -80,7 +70,7 @@ def test_a_waiting_request_outlives_a_restart(federation, tmp_path):
             status = await running.analyst().submit()
             await running.crash()
             await running.start()
-            await running.hospitals()
+            await running.answering()
             assert (await running.analyst().end_of(status)).state == State.STATE_ANSWERED
 
     asyncio.run(scenario())
@@ -91,7 +81,7 @@ def test_a_restart_after_the_release_serves_the_same_bytes(federation, tmp_path)
 
     async def scenario():
         async with coordinator(federation, tmp_path) as running:
-            hospitals = await running.hospitals()
+            hospitals = await running.answering()
             analyst = running.analyst()
             status = await analyst.ask()
             released = await analyst.stub.Release(RequestId(id=status.release))
@@ -107,8 +97,8 @@ def test_a_restart_after_the_release_serves_the_same_bytes(federation, tmp_path)
     asyncio.run(scenario())
 
 
-def test_a_killed_process_finishes_its_round_when_started_again(federation, tmp_path):
-    """Killed with -9 in a round: the next process on the home announces the same bytes, and ends well on SIGTERM."""
+def test_a_killed_process_says_what_became_of_its_round_when_started_again(federation, tmp_path):
+    """Killed with -9 in a round: the next process on the home calls it interrupted, and ends well on SIGTERM."""
     spawn = multiprocessing.get_context("spawn")
     settings = federation.settings(tmp_path)
     parts = {
@@ -131,28 +121,27 @@ def test_a_killed_process_finishes_its_round_when_started_again(federation, tmp_
     async def first(address):
         running = Running(federation, settings)
         running.address = address
-        hospital = await running.hospital("aden")
-        status = await running.analyst().submit(sites=("aden",), minimum=1)
-        announced = await hospital.hear("announcement")
+        await running.hospitals()
+        status = await running.analyst().start()
         await running.stop()
-        return status, announced
+        return status
 
-    async def second(address, status, announced):
+    async def second(address, status):
         running = Running(federation, settings)
         running.address = address
-        hospital = await running.hospital("aden")
-        assert await hospital.hear("announcement") == announced
-        await hospital.answer(announced)
-        assert (await running.analyst().end_of(status)).state == State.STATE_ANSWERED
+        end = await running.analyst().end_of(status)
+        assert (end.state, end.code) == (State.STATE_FAILED, "interrupted")
+        await running.answering()
+        assert (await running.analyst().ask()).state == State.STATE_ANSWERED
         await running.stop()
 
     process, address = launch()
-    status, announced = asyncio.run(first(address))
+    status = asyncio.run(first(address))
     process.kill()
     process.join(10)
     (tmp_path / "listening").unlink()
     process, address = launch()
-    asyncio.run(second(address, status, announced))
+    asyncio.run(second(address, status))
     os.kill(process.pid, signal.SIGTERM)
     process.join(10)
     assert process.exitcode == 0

@@ -5,7 +5,7 @@ import pytest
 
 from protocols import announcement
 from protocols.wire_pb2 import NodeMessage, State
-from tests.coordinator.federation import HOSPITALS, coordinator
+from tests.coordinator.federation import coordinator
 
 
 def other_key(federation):
@@ -26,22 +26,22 @@ def test_an_upload_that_does_not_belong_is_refused_and_not_added(federation, tmp
 
     async def scenario():
         async with coordinator(federation, tmp_path) as running:
-            others = [await running.hospital(id_) for id_ in HOSPITALS[1:]]
-            hospital = await running.hospital("aden")
+            hospitals = await running.hospitals()
             analyst = running.analyst()
-            status = await analyst.submit(minimum=2)
-            announced = await hospital.hear("announcement")
-            await hospital.answer(announced, **spoil(federation))
-            assert (await hospital.hear("closing")).code == code
+            status = await analyst.start()
+            announced = await hospitals[0].hear("announcement")
+            await hospitals[0].answer(announced, **spoil(federation))
+            assert (await hospitals[0].hear("closing")).code == code
             seen = await analyst.until(status, lambda now: now.sites[0].state == code)
             assert (seen.state, seen.answered) == (State.STATE_RUNNING, 0)
-            await hospital.connect()
-            await hospital.answer(await hospital.hear("announcement"))
+            hospitals[0].forget(announced)
+            await hospitals[0].connect()
+            await hospitals[0].answer(await hospitals[0].hear("announcement"))
             await analyst.until(status, lambda now: now.answered == 1)
-            for other in others:
-                await other.answer(await other.hear("announcement"))
+            for hospital in hospitals[1:]:
+                await hospital.answer(await hospital.hear("announcement"))
             release = await analyst.answer(await analyst.end_of(status))
-            assert [int(entry) for entry in release.vector] == [3, 6]
+            assert [int(entry) for entry in release.vector] == [11111, 111110000]
 
     asyncio.run(scenario())
 
@@ -51,14 +51,31 @@ def test_a_hospital_cannot_upload_for_another(federation, tmp_path):
 
     async def scenario():
         async with coordinator(federation, tmp_path) as running:
-            aden, brest = [await running.hospital(id_) for id_ in HOSPITALS[:2]]
+            aden, brest, *_ = await running.hospitals()
             analyst = running.analyst()
-            status = await analyst.submit(sites=HOSPITALS[:2], minimum=1)
+            status = await analyst.start()
             theirs = brest.signed_upload(await brest.hear("announcement"), vector=(5, 5))
-            await aden.call.write(NodeMessage(upload=theirs))
+            await aden.say(NodeMessage(upload=theirs))
             assert (await aden.hear("closing")).code == "bad-signature"
             seen = await analyst.until(status, lambda now: now.sites[0].state == "offline")
             assert (seen.answered, seen.sites[1].state) == (0, "asked")
+
+    asyncio.run(scenario())
+
+
+def test_a_hospital_cannot_confirm_or_open_for_another(federation, tmp_path):
+    """A confirmation of brest on aden's connection is refused; shares count for the connection that they came on."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            aden, brest, *_ = hospitals
+            aden.mute = brest.mute = {"confirm"}
+            analyst = running.analyst()
+            await analyst.start()
+            theirs = brest.confirmation(await brest.hear("confirm"))
+            await aden.say(NodeMessage(confirmation=theirs))
+            assert (await aden.hear("closing")).code == "wrong-role"
 
     asyncio.run(scenario())
 
@@ -68,17 +85,21 @@ def test_an_upload_for_an_announcement_that_is_not_open_changes_nothing(federati
 
     async def scenario():
         async with coordinator(federation, tmp_path) as running:
-            hospital = await running.hospital("aden")
+            hospitals = await running.hospitals()
             analyst = running.analyst()
-            status = await analyst.submit(sites=("aden",), minimum=1)
-            announced = await hospital.hear("announcement")
-            await hospital.answer(announced, tau=bytes(32), vector=(9, 9))
-            await hospital.answer(announced)
+            status = await analyst.start()
+            announced = await hospitals[0].hear("announcement")
+            await hospitals[0].answer(announced, tau=bytes(32), vector=(9, 9))
+            hospitals[0].forget(announced)
+            await hospitals[0].answer(announced)
+            for hospital in hospitals[1:]:
+                await hospital.answer(await hospital.hear("announcement"))
             release = await analyst.answer(await analyst.end_of(status))
-            assert [int(entry) for entry in release.vector] == [1, 2]
-            await hospital.answer(announced)
-            hospital.answer_all()
-            assert (await analyst.ask(sites=("aden",), minimum=1, fresh=True)).state == State.STATE_ANSWERED
+            assert [int(entry) for entry in release.vector] == [11111, 111110000]
+            await hospitals[0].answer(announced)
+            for hospital in hospitals:
+                hospital.answer_all()
+            assert (await analyst.ask(fresh=True)).state == State.STATE_ANSWERED
 
     asyncio.run(scenario())
 
@@ -88,17 +109,18 @@ def test_the_same_upload_twice_counts_once(federation, tmp_path):
 
     async def scenario():
         async with coordinator(federation, tmp_path) as running:
-            aden, brest = [await running.hospital(id_) for id_ in HOSPITALS[:2]]
+            hospitals = await running.hospitals()
             analyst = running.analyst()
-            status = await analyst.submit(sites=HOSPITALS[:2], minimum=2)
-            announced = await aden.hear("announcement")
-            await aden.answer(announced)
-            await aden.answer(announced)
-            await aden.answer(announced, vector=(50, 50))
+            status = await analyst.start()
+            announced = await hospitals[0].hear("announcement")
+            first = hospitals[0].signed_upload(announced)
+            for upload in (first, first, hospitals[0].signed_upload(announced, vector=(50, 50))):
+                await hospitals[0].say(NodeMessage(upload=upload))
             await analyst.until(status, lambda now: now.answered == 1)
-            await brest.answer(announced)
+            for hospital in hospitals[1:]:
+                await hospital.answer(announced)
             release = await analyst.answer(await analyst.end_of(status))
-            assert [int(entry) for entry in release.vector] == [2, 4]
+            assert [int(entry) for entry in release.vector] == [11111, 111110000]
 
     asyncio.run(scenario())
 
@@ -108,18 +130,21 @@ def test_an_upload_that_is_longer_than_a_message_may_be_ends_the_stream(federati
 
     async def scenario():
         async with coordinator(federation, tmp_path) as running:
-            hospital = await running.hospital("aden")
+            hospitals = await running.hospitals()
+            hospital = hospitals[0]
             analyst = running.analyst()
-            status = await analyst.submit(sites=("aden",), minimum=1)
+            status = await analyst.start()
             announced = await hospital.hear("announcement")
             upload = hospital.signed_upload(announced)
             upload.body += bytes(17 << 20)
-            await hospital.call.write(NodeMessage(upload=upload))
+            await hospital.say(NodeMessage(upload=upload))
             assert (await hospital.ended()).code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            hospital.forget(announced)
             await hospital.connect()
             again = await hospital.hear("announcement")
             assert announcement.tau(again) == announcement.tau(announced)
-            await hospital.answer(again)
-            assert (await analyst.end_of(status)).state == State.STATE_ANSWERED
+            for each in hospitals:
+                await each.answer(again)
+            assert (await analyst.end_of(status)).answered == 5
 
     asyncio.run(scenario())

@@ -8,54 +8,76 @@ from tests.coordinator.federation import HOSPITALS, coordinator, refused
 
 
 def test_a_request_waits_until_enough_hospitals_are_there(federation, tmp_path):
-    """With two of three needed connected it waits, though its analyst left; the third one connects: answered."""
+    """With three of four needed connected it waits, though its analyst left; the others connect: answered."""
 
     async def scenario():
         async with coordinator(federation, tmp_path) as running:
-            await running.hospitals(HOSPITALS[:2])
+            await running.hospitals(HOSPITALS[:3], seated=False)
             analyst = running.analyst()
             status = await analyst.submit()
-            assert (status.state, status.connected, status.needed) == (State.STATE_WAITING, 2, 3)
-            assert [each.state for each in status.sites] == ["connected", "connected", "offline"]
+            assert (status.state, status.connected, status.needed) == (State.STATE_WAITING, 3, 4)
+            assert [each.state for each in status.sites] == ["connected"] * 3 + ["offline"] * 2
             await analyst.leave()
-            (await running.hospital(HOSPITALS[2])).answer_all()
-            later = running.analyst()
-            end = await later.end_of(status)
-            assert (end.state, end.answered) == (State.STATE_ANSWERED, 3)
+            for id_ in HOSPITALS[3:]:
+                await running.hospital(id_)
+            for hospital in running.all:
+                hospital.answer_all()
+            end = await running.analyst().end_of(status)
+            assert (end.state, end.answered) == (State.STATE_ANSWERED, 5)
+
+    asyncio.run(scenario())
+
+
+def test_enough_for_the_request_may_be_too_few_for_the_sum(federation, tmp_path):
+    """One hospital is asked and there, but two of five are too few to hide anybody: it waits for more."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            await running.hospitals(HOSPITALS[:2], seated=False)
+            analyst = running.analyst()
+            status = await analyst.submit(sites=("aden",), minimum=1)
+            await asyncio.sleep(0.5)
+            assert (await analyst.status(status.id)).state == State.STATE_WAITING
+            await running.hospitals(HOSPITALS[2:])
+            for hospital in running.all:
+                hospital.answer_all()
+            release = await analyst.answer(await analyst.end_of(status))
+            assert release.contributors == HOSPITALS
 
     asyncio.run(scenario())
 
 
 def test_a_hospital_that_left_a_moment_ago_is_given_time_to_come_back(federation, tmp_path):
-    """Two of three are enough, the third is reconnecting: the round waits and has all three."""
+    """Four of five are enough, the fifth is reconnecting: the round waits and has all five."""
 
     async def scenario():
         async with coordinator(federation, tmp_path, grace_seconds=5) as running:
-            hospitals = await running.hospitals()
-            await hospitals[2].cut()
+            hospitals = await running.answering()
+            await hospitals[4].cut()
+            await asyncio.sleep(0.05)
             analyst = running.analyst()
-            status = await analyst.submit(minimum=2)
-            await hospitals[2].connect()
-            hospitals[2].answer_all()
-            assert (await analyst.end_of(status)).answered == 3
+            status = await analyst.submit()
+            await hospitals[4].connect()
+            hospitals[4].answer_all()
+            assert (await analyst.end_of(status)).answered == 5
 
     asyncio.run(scenario())
 
 
 def test_the_grace_is_short_and_is_not_given_to_those_long_gone(federation, tmp_path):
-    """Two of three are enough: without the third it starts after the grace, and at once when it left long ago."""
+    """Four of five are enough: without the fifth it starts after the grace, and at once when it left long ago."""
 
     async def scenario():
         later = time.time()
         async with coordinator(federation, tmp_path, grace_seconds=0.5, clock=lambda: later) as running:
-            await running.hospitals(HOSPITALS[:2])
+            await running.answering(HOSPITALS[:4])
             analyst = running.analyst()
             started = time.monotonic()
-            status = await analyst.ask(minimum=2)
+            status = await analyst.ask()
             assert 0.5 <= time.monotonic() - started < 5
-            assert (status.state, status.answered, status.sites[2].state) == (State.STATE_ANSWERED, 2, "offline")
+            assert (status.state, status.answered, status.sites[4].state) == (State.STATE_ANSWERED, 4, "offline")
             later += 60
-            status = await analyst.submit(minimum=2, rho_units=5)
+            status = await analyst.submit(rho_units=5)
             assert status.state == State.STATE_RUNNING
 
     asyncio.run(scenario())
@@ -105,17 +127,18 @@ def test_a_round_that_was_cancelled_takes_no_more_answers(federation, tmp_path):
 
     async def scenario():
         async with coordinator(federation, tmp_path) as running:
-            hospital = await running.hospital("aden")
+            hospitals = await running.hospitals()
             analyst = running.analyst()
-            status = await analyst.submit(sites=("aden",), minimum=1)
-            announced = await hospital.hear("announcement")
+            status = await analyst.start()
+            announced = await hospitals[0].hear("announcement")
             watcher = asyncio.create_task(analyst.end_of(status))
             cancelled = await analyst.stub.Cancel(RequestId(id=status.id))
             assert (await watcher).state == cancelled.state == State.STATE_CANCELLED
-            await hospital.answer(announced)
-            hospital.answer_all()
+            await hospitals[0].answer(announced)
+            for hospital in hospitals:
+                hospital.answer_all()
             # The hospital is still welcome, and the next question is answered.
-            assert (await analyst.ask(sites=("aden",), minimum=1)).state == State.STATE_ANSWERED
+            assert (await analyst.ask(rho_units=5)).answered == 5
             assert await analyst.status(status.id) == cancelled
 
     asyncio.run(scenario())
@@ -140,19 +163,20 @@ def test_rounds_beyond_the_limit_wait_their_turn_in_order(federation, tmp_path):
 
     async def scenario():
         async with coordinator(federation, tmp_path, most_running=1) as running:
-            hospital = await running.hospital("aden")
+            hospitals = await running.hospitals()
+            await asyncio.sleep(0.1)
             analyst = running.analyst()
-            first, second, third = [
-                await analyst.submit(sites=("aden",), minimum=1, rho_units=price) for price in (1, 2, 3)
-            ]
+            first, second, third = [await analyst.submit(rho_units=price) for price in (1, 2, 3)]
             assert [each.state for each in (first, second, third)] == [
                 State.STATE_RUNNING, State.STATE_WAITING, State.STATE_WAITING,
             ]  # fmt: skip
-            await hospital.answer(await hospital.hear("announcement"))
+            for hospital in hospitals:
+                await hospital.answer(await hospital.hear("announcement"))
             assert (await analyst.end_of(first)).state == State.STATE_ANSWERED
             assert (await analyst.status(second.id)).state == State.STATE_RUNNING
             assert (await analyst.status(third.id)).state == State.STATE_WAITING
-            hospital.answer_all()
+            for hospital in hospitals:
+                hospital.answer_all()
             assert (await analyst.end_of(third)).state == State.STATE_ANSWERED
 
     asyncio.run(scenario())
