@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from farr.errors import FarrError
 from farr.texts import _
+from protocols.farrsum.parameters import Trust, honest, least_survivors, parameters
 from queries.accounting import epsilon_of, rho_of, rho_of_units, units
 from queries.answer import expected_half_widths
 from queries.catalogue import Catalogue
@@ -31,8 +33,30 @@ PERCENT = ("%", "％")
 Widths = dict[str, float | None]
 """Half-widths by column."""
 
-HONEST = 1
-"""h: every hospital adds the whole noise while uploads carry no masks."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharing:
+    """How the hospitals of a federation share the noise of an answer, if all of them are there."""
+
+    hospitals: int
+    """Of the roster: all add noise, also those that are not asked."""
+    minimum: int
+    """m: fewest in a sum."""
+    colluders: int
+    """c: feared by the trust setting."""
+    honest: int
+    """h: shares of noise that make the whole; 1: each hospital adds the whole noise."""
+
+
+def sharing(hospitals: int, trust: Trust) -> Sharing:
+    """Return how ``hospitals`` share the noise under a trust setting; raise Rejected where they are too few."""
+    minimum = least_survivors(parameters(roster_nodes=hospitals, nodes=hospitals), hospitals)
+    return Sharing(
+        hospitals=hospitals,
+        minimum=minimum,
+        colluders=trust.colluders(hospitals),
+        honest=honest(minimum, trust, hospitals),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +75,8 @@ class Terms:
     """Why it is asked; hospitals see it."""
     fresh: bool = False
     """Whether a new answer is wanted although a released one would serve."""
+    trust: Trust = Trust.THIRD
+    """How many hospitals are feared to collude with the coordinator: fewer, less noise, if their policies agree."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +93,8 @@ class Asking:
     """Its price, in ledger units."""
     minimum: int
     """Fewest hospitals that must answer."""
+    sharing: Sharing
+    """Who adds it."""
     measurement: Measurement
     """The noise that the price buys."""
 
@@ -76,8 +104,8 @@ class Asking:
         return epsilon_of(rho_of_units(self.rho_units))
 
 
-def prepare(question: Question, terms: Terms, catalogue: Catalogue, statement: str = "") -> Asking:
-    """Price a question; raise FarrError or QueryError where the terms cannot be met."""
+def prepare(question: Question, terms: Terms, catalogue: Catalogue, *, hospitals: int, statement: str = "") -> Asking:
+    """Price a question to a federation of ``hospitals``; raise FarrError, Rejected or QueryError where it cannot be."""
     sites = len(question.sites)
     minimum = -(-sites * SHARE_NEEDED[0] // SHARE_NEEDED[1]) if terms.minimum is None else terms.minimum
     if not 1 <= minimum <= sites:
@@ -88,39 +116,70 @@ def prepare(question: Question, terms: Terms, catalogue: Catalogue, statement: s
         )
     if terms.within and terms.epsilon is not None:
         raise FarrError("terms", _("--within and --epsilon both set the price"), remedy=_("give one of the two"))
+    shared = sharing(hospitals, terms.trust)
     asked = units(rho_of(EPSILON if terms.epsilon is None else terms.epsilon))
     if terms.within:
         # A share is one of a count or a sum; of other columns, the expected rows say nothing about the value.
         share = terms.within.rstrip().endswith(PERCENT)
-        asked = _price(question, _target(terms), None if share else terms.expect, catalogue)
-    measurement = measure(question, asked, catalogue)
+        asked = _price(question, _target(terms), None if share else terms.expect, catalogue, shared)
+    measurement = measure(question, asked, catalogue, shared)
     return Asking(
         question=question,
         statement=statement,
         terms=terms,
         rho_units=asked,
         minimum=minimum,
+        sharing=shared,
         measurement=measurement,
     )
 
 
-def measure(question: Question, rho_units: int, catalogue: Catalogue) -> Measurement:
+def trust_of(written: str) -> Trust:
+    """Return a trust setting by its name; raise FarrError for another."""
+    for trust in Trust:
+        if trust.value == written:
+            return trust
+    raise FarrError(
+        "terms",
+        _("{trust} is not a trust setting").format(trust=written),
+        remedy=_("write none, one-fifth or one-third"),
+    )
+
+
+def settings(asking: Asking, catalogue: Catalogue) -> Mapping[Trust, tuple[Sharing, Widths]]:
+    """Return, under each trust setting, how the noise would be shared and the half-widths at the same price."""
+    found = {}
+    for trust in Trust:
+        shared = sharing(asking.sharing.hospitals, trust)
+        measurement = measure(asking.question, asking.rho_units, catalogue, shared)
+        other = replace(asking, sharing=shared, measurement=measurement)
+        found[trust] = (shared, half_widths(other, catalogue))
+    return found
+
+
+def measure(question: Question, rho_units: int, catalogue: Catalogue, shared: Sharing) -> Measurement:
     """Return the noise that a price buys for a question."""
     layout = tally(question.plan, catalogue)
     sensitivities = of_tally(layout, catalogue.sites_per_patient)
-    measurement = calibrate(layout, sensitivities, rho_of_units(rho_units), HONEST)
-    check_headroom(layout, measurement, len(question.sites), catalogue.rows_per_site)
+    measurement = calibrate(layout, sensitivities, rho_of_units(rho_units), shared.honest)
+    check_headroom(layout, measurement, shared.hospitals, catalogue.rows_per_site)
     return measurement
 
 
-def half_widths(question: Question, measurement: Measurement, catalogue: Catalogue, expect: float | None) -> Widths:
+def half_widths(asking: Asking, catalogue: Catalogue) -> Widths:
     """Return by column of figures the half-width of its 95 % noise-only interval; None where nobody can know it yet.
 
-    ``expect`` is the number of rows in a cell, if the analyst knows it: with it, that of ratios can be foreseen too.
+    It holds if every hospital takes part. Where the terms say how many rows to expect in a cell, that of ratios can be
+    foreseen too.
     """
-    sites = len(question.sites)
+    return _widths(asking.question, asking.measurement, catalogue, asking.terms.expect, asking.sharing)
+
+
+def _widths(
+    question: Question, measurement: Measurement, catalogue: Catalogue, expect: float | None, shared: Sharing
+) -> Widths:
     found = expected_half_widths(
-        question.plan, question.view, catalogue, measurement, contributors=sites, expect=expect
+        question.plan, question.view, catalogue, measurement, contributors=shared.hospitals, expect=expect
     )
     columns = zip(question.view.columns, found, strict=True)
     return {column.name: half for column, half in columns if not isinstance(column.expression, KeyTerm)}
@@ -146,12 +205,13 @@ def _target(terms: Terms) -> float:
     return abs(terms.expect) * float(written[1]) / 100
 
 
-def _price(question: Question, target: float, expect: float | None, catalogue: Catalogue) -> int:
+def _price(question: Question, target: float, expect: float | None, catalogue: Catalogue, shared: Sharing) -> int:
     """Return the least price at which the widest column that can be foreseen is at most ``target`` off."""
 
     def widest(price: int) -> float:
-        measurement = measure(question, price, catalogue)
-        known = [half for half in half_widths(question, measurement, catalogue, expect).values() if half is not None]
+        measurement = measure(question, price, catalogue, shared)
+        widths = _widths(question, measurement, catalogue, expect, shared)
+        known = [half for half in widths.values() if half is not None]
         if not known:
             raise FarrError(
                 "terms",

@@ -11,7 +11,16 @@ from farr.dialing import Caller, code_of, explain
 from farr.errors import FarrError
 from farr.texts import _
 from protocols.credentials import Credentials
-from protocols.wire_pb2 import Description, Nothing, Releases, RequestId, RequestStatus, RequestStatuses, Signed
+from protocols.wire_pb2 import (
+    Description,
+    Nothing,
+    Releases,
+    RequestId,
+    RequestStatus,
+    RequestStatuses,
+    RosterVersion,
+    Signed,
+)
 from protocols.wire_pb2_grpc import AnalystsStub
 
 QUICK = 30.0
@@ -65,6 +74,11 @@ class Line:
         """Fetch the releases, newest first."""
         releases: Releases = self._call(self._stub.ReleaseList, Nothing())
         return releases.releases
+
+    def roster(self, version: int) -> Signed:
+        """Fetch an earlier roster."""
+        signed: Signed = self._call(self._stub.Roster, RosterVersion(version=version))
+        return signed
 
     def watch(self, request: bytes, timeout: float | None) -> Iterator[RequestStatus]:
         """Yield the states of a request until its final one; after ``timeout`` seconds raise FarrError("timeout")."""

@@ -18,13 +18,16 @@ from farr.channel import Line
 from farr.errors import FarrError
 from farr.federation import Hospital, Known
 from farr.lab.record import analyst_home
+from farr.opening import Opened
 from farr.result import Result
 from farr.states import RequestState
 from farr.texts import _
 from protocols import request as requests
 from protocols.errors import Rejected
+from protocols.farrsum.parameters import Trust
 from protocols.request import Request
-from protocols.wire_pb2 import RequestStatus, Role, State
+from protocols.roster import Roster
+from protocols.wire_pb2 import RequestStatus, Role, Signed, State
 from queries.build import Builder
 from queries.build import question as build
 from queries.canonical import encode
@@ -65,6 +68,7 @@ class Federation:
             )
         self._line = Line(self._home.credentials)
         self._known: Known | None = None
+        self._rosters: dict[int, Roster] = {}
 
     @classmethod
     def open(cls, home: str | Path | None = None) -> Self:
@@ -130,15 +134,20 @@ class Federation:
         rows_per_patient: int | None = None,
         fresh: bool = False,
         purpose: str = "",
+        trust: str = Trust.THIRD.value,
         timeout: float | None = None,
     ) -> DataFrame:
         """Ask in SQL and return a table with x, x_low and x_high for every figure x.
 
         ``epsilon`` is the price, 0.5 unless ``within`` says how exact the answer shall be: ``"5%"`` of ``expect``, or
-        a half-width such as ``"20"``. What else there is to know of the answer (privacy, hospitals, release, cost,
-        flags) is in ``frame.attrs["farr"]``. Raises FarrError or QueryError; a refused statement costs nothing.
+        a half-width such as ``"20"``. ``trust`` says how many hospitals are feared to collude: ``none``, ``one-fifth``
+        or ``one-third``. What else there is to know of the answer (privacy, hospitals, release, cost, flags) is in
+        ``frame.attrs["farr"]``. Raises FarrError or QueryError; a refused statement costs nothing.
         """
-        terms = Terms(epsilon=epsilon, expect=expect, within=within, minimum=minimum, purpose=purpose, fresh=fresh)
+        terms = Terms(
+            epsilon=epsilon, expect=expect, within=within, minimum=minimum, purpose=purpose, fresh=fresh,
+            trust=askings.trust_of(trust),
+        )  # fmt: skip
         return self.ask(statement, terms, rows_per_patient=rows_per_patient, timeout=timeout).to_frame()
 
     def ask(
@@ -209,16 +218,19 @@ class Federation:
         known = self.refresh()
         for signed in self._line.releases():
             try:
-                yield opening.result_of(opening.open_release(signed, known), known)
+                yield opening.result_of(self._opened(signed), known)
             except Rejected:
                 continue
+            except FarrError as error:
+                if error.code != "unknown-roster":
+                    raise
 
     def release(self, identifier: str) -> Result:
         """Return a released answer by its id or the beginning of it."""
         known = self.refresh()
         if len(identifier) == 2 * requests.ID_BYTES:
             signed = self._line.release(_id_of(identifier))
-            return opening.result_of(opening.open_release(signed, known), known)
+            return opening.result_of(self._opened(signed), known)
         found = [result for result in self.releases() if result.release.startswith(identifier)]
         return _the_one(found, identifier)
 
@@ -229,9 +241,9 @@ class Federation:
         if not known.roster.nodes:
             raise federation.no_hospitals()
         if isinstance(asked, Question):
-            return askings.prepare(asked, terms, known.catalogue)
+            return askings.prepare(asked, terms, known.catalogue, hospitals=len(known.roster.nodes))
         question = read_sql(asked, known.catalogue, known.roster.nodes, rows_per_patient=rows_per_patient)
-        return askings.prepare(question, terms, known.catalogue, asked)
+        return askings.prepare(question, terms, known.catalogue, hospitals=len(known.roster.nodes), statement=asked)
 
     def _submit(self, asking: Asking, life: int) -> RequestStatus:
         credentials, now = self._home.credentials, int(time.time())
@@ -249,6 +261,7 @@ class Federation:
             expires_at=now + life,
             statement=asking.statement,
             fresh=asking.terms.fresh,
+            trust=asking.terms.trust,
         )
         signed = requests.write(request, credentials.identity)
         # Kept before it leaves: what comes back is held against it, in this process or a later one.
@@ -274,7 +287,7 @@ class Federation:
         if status.state != State.STATE_ANSWERED:
             raise states.failure(states.read(status))
         known = self.refresh()
-        opened = opening.open_release(self._line.release(status.release), known)
+        opened = self._opened(self._line.release(status.release))
         asked = submitted.find(self._folder, status.id, known.roster)
         if asked is None:
             # Asked from another machine: only a release of that very request is shown, as its own signed view has it.
@@ -287,6 +300,14 @@ class Federation:
         else:
             opening.check_answers(opened, asked)
         return opening.result_of(opened, known, asked=asked)
+
+    def _opened(self, signed: Signed) -> Opened:
+        """Verify a release by the roster that it was made for, which may be an earlier one."""
+        known = self.known
+        version = opening.roster_of(signed)
+        if version != known.roster.version and version not in self._rosters:
+            self._rosters[version] = federation.read_earlier(self._line.roster(version), version, known, self._home)
+        return opening.open_release(signed, known, self._rosters.get(version, known.roster))
 
     def _find(self, identifier: str) -> RequestState:
         found = [state for state in self.requests() if state.id.startswith(identifier.lower())]

@@ -14,7 +14,7 @@ from protocols import PROTOCOL_VERSION
 from protocols import roster as rosters
 from protocols.errors import Rejected
 from protocols.roster import Roster
-from protocols.wire_pb2 import Description
+from protocols.wire_pb2 import Description, Signed
 from queries.catalogue import Catalogue, Label
 from queries.catalogue_file import read_catalogue
 
@@ -77,6 +77,23 @@ def read(description: Description, held: Home, folder: Path) -> Known:
         catalogue=read_catalogue(description.catalogue, homes.CATALOGUE),
         hospitals=_hospitals(roster, description),
     )
+
+
+def read_earlier(signed: Signed, version: int, known: Known, held: Home) -> Roster:
+    """Return an earlier roster, by which a release of its time is verified.
+
+    Guarantee: it is the registrar's, and it names the coordinator of today with the key of today, so a key that was
+    taken from a coordinator opens no release any more. Test:
+    tests/farr/test_client.py::test_a_release_of_an_earlier_roster_is_verified_by_that_roster.
+    """
+    credentials = held.credentials
+    roster = rosters.read(signed, federation=credentials.federation, registrar_key=credentials.registrar_key)
+    if roster.version != version or version > known.roster.version:
+        raise Rejected("stale-roster", f"{roster.version}, not {version}")
+    now = known.roster.coordinator
+    if (roster.coordinator.id, roster.coordinator.identity_key) != (now.id, now.identity_key):
+        raise Rejected("wrong-federation", "another coordinator")
+    return roster
 
 
 def _hospitals(roster: Roster, description: Description) -> tuple[Hospital, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from farr.federation import Known
 from farr.result import Privacy, Result, Sites
@@ -14,8 +14,10 @@ from protocols.announcement import Announcement
 from protocols.errors import Rejected
 from protocols.release import Release
 from protocols.request import Request
+from protocols.roster import Roster
 from protocols.wire_pb2 import Announcement as AnnouncementMessage
 from protocols.wire_pb2 import Note, Signed
+from protocols.wire_pb2 import Release as ReleaseMessage
 from queries.accounting import rho_of_units
 from queries.answer import answer, expected_half_widths
 from queries.canonical import decode
@@ -30,8 +32,13 @@ from queries.view import View, check_view
 NORMAL_95 = 1.959963984540054
 """Half-width of a 95 % interval, in standard deviations."""
 
-WITHOUT_MASKS_HONEST = 1
-"""h where uploads are not hidden: the coordinator sees each, so each carries the whole noise."""
+KEPT_BACK = (
+    Note.NOTE_OWN_ROW_WITHHELD,
+    Note.NOTE_WITHHELD_POLICY,
+    Note.NOTE_WITHHELD_COST,
+    Note.NOTE_WITHHELD_BUDGET,
+)
+"""Notes of hospitals that were asked and added zeros, because their policy or their budget said so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,22 +57,22 @@ class Opened:
     """The noise, re-derived."""
 
 
-def open_release(signed: Signed, known: Known) -> Opened:
-    """Verify a release; raise Rejected or QueryError where anything in it does not fit.
+def roster_of(signed: Signed) -> int:
+    """Return the version of the roster that a release was made for, as it says itself."""
+    announced = checks.parse(Signed, checks.parse(ReleaseMessage, signed.body).announcement)
+    return checks.parse(AnnouncementMessage, announced.body).roster
 
-    Guarantee: the sum answers the request inside it, which its analyst signed; at least the announced minimum of the
-    hospitals that the analyst named are in it; its noise and its price follow from the request alone. Test:
+
+def open_release(signed: Signed, known: Known, roster: Roster) -> Opened:
+    """Verify a release by its ``roster``; raise Rejected or QueryError where anything in it does not fit.
+
+    Guarantee: the sum answers the request inside it, which its analyst signed; at least m hospitals are in it, and the
+    records of at least as many of those that the analyst named as the request demands; m, c, h, the noise and the price
+    follow from the roster and the request alone. Test:
     tests/farr/test_client.py::test_a_release_that_was_tampered_with_is_refused.
     """
-    roster = known.roster
     release = releases.read(signed, federation=roster.federation, coordinator_key=roster.coordinator.identity_key)
-    epoch = checks.parse(AnnouncementMessage, release.announcement.body).epoch
-    if epoch > roster.version:
-        raise Rejected("stale-roster", "a release of a roster that is newer than the one held")
-    # Its own roster may be gone. Whoever signed must still be a member, with the same key, for the release to be shown.
-    announcement = announcements.read(
-        release.announcement, roster=replace(roster, version=epoch), now=release.released_at
-    )
+    announcement = announcements.read(release.announcement, roster=roster, now=release.released_at)
     request = announcement.request
     if release.id != request.id:
         raise Rejected("replayed", "a release under another request's id")
@@ -73,7 +80,9 @@ def open_release(signed: Signed, known: Known) -> Opened:
         raise Rejected("out-of-scope", "hospitals in the sum that were not announced")
     if len(release.contributors) < announcement.minimum:
         raise Rejected("too-few", f"{len(release.contributors)} of {announcement.minimum}")
-    if release.masks != releases.NO_MASKS or announcement.honest != WITHOUT_MASKS_HONEST:
+    if len(_answered(release, request)) < request.minimum:
+        raise Rejected("too-few", f"of the {len(request.sites)} that were asked")
+    if release.masks != releases.MASKS:
         raise Rejected("protocol-version", "masks")
     plan = decode(Plan, request.plan)
     if plan.catalogue != known.catalogue.digest:
@@ -99,9 +108,9 @@ def check_answers(opened: Opened, asked: Request) -> None:
     tests/farr/test_client.py::test_an_answer_to_another_question_is_refused.
     """
     answered = opened.announcement.request
-    if (answered.plan, answered.rho_units) != (asked.plan, asked.rho_units):
+    if (answered.plan, answered.rho_units, answered.trust) != (asked.plan, asked.rho_units, asked.trust):
         raise Rejected("replayed", "a release of another question")
-    if answered.sites != asked.sites or len(opened.release.contributors) < asked.minimum:
+    if answered.sites != asked.sites or len(_answered(opened.release, asked)) < asked.minimum:
         raise Rejected("too-few", "a release of other or fewer hospitals")
     if asked.fresh and answered.id != asked.id:
         raise Rejected("replayed", "an old release where a fresh one was asked for")
@@ -128,9 +137,12 @@ def result_of(opened: Opened, known: Known, *, asked: Request | None = None) -> 
     halves = expected_half_widths(plan, shown, known.catalogue, opened.measurement, contributors=contributors)
     privacy = Privacy(
         measurement=opened.measurement,
+        minimum=opened.announcement.minimum,
+        colluders=opened.announcement.colluders,
+        trust=opened.announcement.request.trust,
+        contributors=contributors,
         rows=plan.bound.rows,
         groups=plan.bound.groups,
-        tolerated=opened.announcement.minimum - opened.measurement.honest,
         sites_per_patient=known.catalogue.sites_per_patient,
         masks=release.masks,
         noise_sd={
@@ -141,10 +153,13 @@ def result_of(opened: Opened, known: Known, *, asked: Request | None = None) -> 
     )
     sites = Sites(
         asked=request.sites,
-        answered=release.contributors,
-        needed=opened.announcement.minimum,
-        withheld=_noted(release, Note.NOTE_OWN_ROW_WITHHELD),
-        without_table=_noted(release, Note.NOTE_TABLE_ABSENT),
+        answered=_answered(release, request),
+        helped=tuple(site for site in release.contributors if site not in request.sites),
+        needed=request.minimum,
+        withheld=_noted(release, request, Note.NOTE_OWN_ROW_WITHHELD),
+        by_policy=_noted(release, request, Note.NOTE_WITHHELD_POLICY, Note.NOTE_WITHHELD_COST),
+        by_budget=_noted(release, request, Note.NOTE_WITHHELD_BUDGET),
+        without_table=_noted(release, request, Note.NOTE_TABLE_ABSENT),
     )
     return Result(
         answer=table,
@@ -172,5 +187,12 @@ def _measure(plan: Plan, rho_units: int, announcement: Announcement, catalogue: 
     return measurement
 
 
-def _noted(release: Release, note: Note) -> tuple[str, ...]:
-    return tuple(sorted(site for site, notes in release.notes.items() if note in notes))
+def _noted(release: Release, request: Request, *wanted: Note) -> tuple[str, ...]:
+    """Return the hospitals that were asked and made one of these remarks."""
+    return tuple(site for site in request.sites if set(wanted) & set(release.notes.get(site, ())))
+
+
+def _answered(release: Release, request: Request) -> tuple[str, ...]:
+    """Return the hospitals that were asked and whose records are in the sum."""
+    zeros = _noted(release, request, *KEPT_BACK, Note.NOTE_TABLE_ABSENT)
+    return tuple(site for site in request.sites if site in release.contributors and site not in zeros)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from farr.texts import translate
+from protocols.farrsum.parameters import Trust
 from queries.accounting import DELTA, epsilon_of, rho_of_units
 from queries.answer import FLAGS, Answer, AnswerColumn, Estimate
 from queries.measurement import Measurement
@@ -30,18 +32,34 @@ class Privacy:
 
     measurement: Measurement
     """The noise, re-derived at the client."""
+    minimum: int
+    """m: fewest hospitals that the sum could have had."""
+    colluders: int
+    """c: hospitals of the whole roster that may pool what they know with the coordinator without weakening it."""
+    trust: Trust
+    """The setting that c follows from."""
+    contributors: int
+    """Hospitals whose noise is in the sum, those that were not asked included."""
     rows: int
-    """m: most rows of one patient that entered."""
+    """Most rows of one patient that entered."""
     groups: int
     """Most cells that one patient's rows lay in."""
-    tolerated: int
-    """c: hospitals that may collude with the coordinator without weakening the guarantee."""
     sites_per_patient: int
     """Most hospitals that one patient was assumed to visit."""
     masks: str
-    """How the uploads were hidden from the coordinator; ``none`` for now."""
+    """How the uploads were hidden from the coordinator and from other hospitals."""
     noise_sd: Mapping[str, float | None]
     """By column, the standard deviation of the noise in each figure; None where it varies from row to row."""
+
+    @property
+    def honest(self) -> int:
+        """Return h: the shares of noise that make up what the price promises."""
+        return self.measurement.honest
+
+    @property
+    def over_central(self) -> float:
+        """Return how many times larger the error is than if one trusted party had drawn the noise once."""
+        return math.sqrt(self.contributors / self.honest)
 
     @property
     def rho(self) -> float:
@@ -61,10 +79,14 @@ class Privacy:
             "delta": float(DELTA),
             "unit": UNIT,
             "mechanism": MECHANISM,
-            "m": self.rows,
-            "groups": self.groups,
-            "c": self.tolerated,
-            "h": self.measurement.honest,
+            "trust": self.trust.value,
+            "m": self.minimum,
+            "c": self.colluders,
+            "h": self.honest,
+            "contributors": self.contributors,
+            "error_over_central": self.over_central,
+            "rows_per_patient": self.rows,
+            "groups_per_patient": self.groups,
             "sites_per_patient": self.sites_per_patient,
             "masks": self.masks,
             "noise_sd": dict(self.noise_sd),
@@ -80,18 +102,29 @@ class Sites:
     asked: tuple[str, ...]
     """Hospitals asked."""
     answered: tuple[str, ...]
-    """Hospitals in the sum."""
+    """Of these, those whose records are in the sum."""
+    helped: tuple[str, ...]
+    """Others in the sum: zeros, with their share of the noise."""
     needed: int
     """Fewest that had to answer."""
     withheld: tuple[str, ...]
-    """Those in the sum with zeros, because their policy keeps their own row back."""
+    """Of those asked, in the sum with zeros because their policy keeps their own row back."""
+    by_policy: tuple[str, ...]
+    """The same, because their policy does not allow the question."""
+    by_budget: tuple[str, ...]
+    """The same, because their budget does not cover it."""
     without_table: tuple[str, ...]
-    """Those in the sum with zeros, because they have no such table."""
+    """The same, because they have no such table."""
+
+    @property
+    def zeros(self) -> tuple[str, ...]:
+        """Return those asked that are in the sum with zeros."""
+        return (*self.withheld, *self.by_policy, *self.by_budget, *self.without_table)
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """Return those asked that are not in the sum."""
-        return tuple(site for site in self.asked if site not in self.answered)
+        """Return those asked that are not in the sum at all."""
+        return tuple(site for site in self.asked if site not in self.answered and site not in self.zeros)
 
     @property
     def charged(self) -> tuple[str, ...]:
@@ -105,8 +138,11 @@ class Sites:
             "answered": len(self.answered),
             "needed": self.needed,
             "names": list(self.answered),
+            "helped": list(self.helped),
             "silent": list(self.silent),
             "withheld": list(self.withheld),
+            "withheld_by_policy": list(self.by_policy),
+            "withheld_by_budget": list(self.by_budget),
             "without_table": list(self.without_table),
         }
 

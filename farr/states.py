@@ -169,10 +169,14 @@ def shortened(names: Sequence[str], most: int = 8) -> str:
 
 
 def _remedy(code: str) -> str:
+    if code == "policy":
+        return _("ask for less at once, at a lower price (--epsilon) or with more fear of collusion (--trust)")
     if code == "cost-limit":
         return _("ask at a lower price (--epsilon), or have the hospitals' policies allow more for one question")
     if code == "budget":
         return _("see `farr budget`; an answer that was released before is free: `farr releases list`")
+    if code in {"interrupted", "bad-sum"}:
+        return _("ask again; that is a new question with a new charge")
     if code == "too-few":
         return _("ask again later, or with a lower --minimum")
     return ""

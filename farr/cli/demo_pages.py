@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 OPENING = N_(
     "3,298 patients of the International Stroke Trial (Sandercock et al. 2011, ODC-By), in twelve hospitals. Each "
     "hospital is a process of its own with its own records, keys, policy and budget; they and a coordinator speak over "
-    "mutual TLS. No record leaves a hospital: each adds noise to its part of an answer, and only the sum is shown. "
+    "mutual TLS. No record leaves a hospital: each adds a share of noise to its part of an answer and hides it under "
+    "masks that only cancel in the sum, so nobody sees more than the sum, the coordinator included. "
     "Beside it stands what the pooled records say exactly, which nobody could see in earnest."
 )
 COST = N_(
@@ -29,8 +30,10 @@ COST = N_(
     "better than they add up), of {lifetime:.1f} for life. The refusals and the repetition cost nothing."
 )
 MASKS = N_(
-    "Masks: none yet, so each hospital adds the whole noise, and an answer is {factor:.1f} times as noisy as one whose "
-    "hospitals could share it."
+    "Masks: {masks}. Each sum is over at least m = {m} of {n} hospitals. Were c = {c} of them to pool what they know "
+    "with the coordinator, h = {h} honest shares of noise would still hide every patient. So no hospital adds the "
+    "whole noise: answers are {gain:.1f} times as accurate as with noise per hospital, and {factor:.2f} times as noisy "
+    "as if one party that everybody trusts had drawn the noise."
 )
 EXAMPLE = 'farr query --home {home} "SELECT sex, COUNT(*) AS n FROM admission GROUP BY sex"'
 
@@ -141,7 +144,13 @@ class Pages:
             )
         )
         output.line()
-        output.paragraph(_(MASKS).format(factor=len(course.hospitals) ** 0.5))
+        privacy = course.comparisons[0].result.privacy
+        output.paragraph(
+            _(MASKS).format(
+                masks=privacy.masks, m=privacy.minimum, n=privacy.contributors, c=privacy.colluders, h=privacy.honest,
+                gain=privacy.honest**0.5, factor=privacy.over_central,
+            )
+        )  # fmt: skip
 
 
 def _table(comparison: Comparison) -> Table:

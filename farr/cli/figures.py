@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from farr import tables
 from farr.result import MECHANISM, Result, flag_texts
 from farr.states import shortened
-from farr.texts import _
+from farr.texts import N_, _
+from protocols.farrsum.parameters import Trust
 from queries.accounting import DELTA, epsilon_of, rho_of_units
 from queries.answer import AnswerColumn, Estimate
 
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 MARKS = {"unreliable": "!", "caution": "?", "negative": "<0", "approximate": "~", "selected": "*"}
 """What stands behind a figure, by flag."""
+
+FEARED = {
+    Trust.NONE: N_("none"),
+    Trust.FIFTH: N_("fewer than a fifth of all hospitals"),
+    Trust.THIRD: N_("fewer than a third of all hospitals"),
+}
+"""Trust settings for people."""
 
 SYMMETRIC = 0.02
 """Relative difference of an interval's arms up to which it is written as one half-width."""
@@ -102,8 +110,15 @@ def _privacy(result: Result) -> str:
     text = text.format(epsilon=privacy.epsilon, delta=float(DELTA), rho=privacy.rho, rows=privacy.rows)
     if privacy.sites_per_patient > 1:
         text += " " + _("A patient may have been at {count} hospitals.").format(count=privacy.sites_per_patient)
-    noise = _("Noise: {mechanism}, h = {h}; masks: {masks}.")
-    return f"{text}\n" + noise.format(mechanism=_(MECHANISM), h=privacy.measurement.honest, masks=_(privacy.masks))
+    noise = _(
+        "Noise: {mechanism} of {count} hospitals, {factor:.2f} times one central draw (m = {m}, c = {c}, h = {h})."
+    )
+    noise = noise.format(
+        mechanism=_(MECHANISM), count=privacy.contributors, factor=privacy.over_central, m=privacy.minimum,
+        c=privacy.colluders, h=privacy.honest,
+    )  # fmt: skip
+    masks = _("Masks: {masks}; colluders feared: {trust}.").format(masks=privacy.masks, trust=_(FEARED[privacy.trust]))
+    return f"{text}\n{noise} {masks}"
 
 
 def _sites(result: Result) -> str:
@@ -121,6 +136,18 @@ def _remarks(result: Result) -> list[str]:
             _(
                 "{sites}: their policy keeps their own part back where it would stand out; zeros with noise instead."
             ).format(sites=shortened(result.sites.withheld))
+        )
+    if result.sites.by_policy:
+        remarks.append(
+            _("{sites}: their policy does not allow the question; zeros with noise instead.").format(
+                sites=shortened(result.sites.by_policy)
+            )
+        )
+    if result.sites.by_budget:
+        remarks.append(
+            _("{sites}: their budget does not cover the question; zeros with noise instead.").format(
+                sites=shortened(result.sites.by_budget)
+            )
         )
     if result.sites.without_table:
         remarks.append(_("{sites}: no such table there.").format(sites=shortened(result.sites.without_table)))

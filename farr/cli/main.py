@@ -194,8 +194,8 @@ def _translate(command: click.Command) -> None:
         if text := getattr(command, name, None):
             setattr(command, name, _(text))
     for parameter in command.params:
-        if text := getattr(parameter, "help", None):
-            parameter.help = _(text)
+        if isinstance(parameter, (typer.core.TyperOption, typer.core.TyperArgument)) and parameter.help:
+            parameter.help = _(parameter.help)
     if isinstance(command, click.Group) and not isinstance(command, Commands):
         for inner in command.commands.values():
             _translate(inner)

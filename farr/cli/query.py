@@ -12,6 +12,7 @@ from farr import tables
 from farr.cli import output
 from farr.cli.options import AsJson, Home, Progress
 from farr.texts import N_, _
+from protocols.farrsum.parameters import Trust
 
 if TYPE_CHECKING:
     from farr.asking import Asking, Terms
@@ -61,6 +62,10 @@ def query(
     fresh: Annotated[
         bool, typer.Option("--fresh", help=N_("Pay for a new answer although a released one would serve."))
     ] = False,
+    trust: Annotated[
+        Trust,
+        typer.Option(help=N_("How many hospitals are feared to collude; hospitals' policies set a floor.")),
+    ] = Trust.THIRD,
     purpose: Annotated[str, typer.Option(metavar="TEXT", help=N_("Why you ask; hospitals see it."))] = "",
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help=N_("Wait for the answer, or print the request's id."))
@@ -80,7 +85,9 @@ def query(
     from farr.cli.waiting import Waiting
 
     text = sys.stdin.read() if statement == "-" else statement
-    terms = Terms(epsilon=epsilon, within=within, expect=expect, minimum=minimum, purpose=purpose, fresh=fresh)
+    terms = Terms(
+        epsilon=epsilon, within=within, expect=expect, minimum=minimum, purpose=purpose, fresh=fresh, trust=trust
+    )
     with connect(home) as federation:
         if dry_run:
             foresee(federation, federation.estimate(text, terms, rows_per_patient=rows_per_patient), as_json=as_json)
@@ -110,12 +117,12 @@ def show(result: Result, *, csv: Path | None, as_json: bool) -> None:
 
 def foresee(federation: Federation, asking: Asking, *, as_json: bool) -> None:
     """Print what a question would cost and how exact its answer would be."""
-    from farr.asking import half_widths
-    from farr.cli.figures import number
+    from farr.asking import half_widths, settings
     from farr.result import plain_units
 
     catalogue, question = federation.catalogue, asking.question
-    widths = half_widths(question, asking.measurement, catalogue, asking.terms.expect)
+    widths, shared = half_widths(asking, catalogue), asking.sharing
+    under = settings(asking, catalogue)
     cost = asking.measurement.cost
     asked = [hospital for hospital in federation.hospitals if hospital.id in question.sites]
     left = {each.id: each.remaining_units for each in asked if each.remaining_units is not None}
@@ -126,6 +133,14 @@ def foresee(federation: Federation, asking: Asking, *, as_json: bool) -> None:
             {
                 "dry_run": True,
                 "half_width": widths,
+                "trust": asking.terms.trust.value,
+                "m": shared.minimum,
+                "c": shared.colluders,
+                "h": shared.honest,
+                "settings": {
+                    trust.value: {"c": other.colluders, "h": other.honest, "half_width": halves}
+                    for trust, (other, halves) in under.items()
+                },
                 "cost": plain_units(cost),
                 "remaining": {site: plain_units(units) for site, units in left.items()},
                 "too_little_left": short,
@@ -141,12 +156,24 @@ def foresee(federation: Federation, asking: Asking, *, as_json: bool) -> None:
             }
         )
         return
-    rows = [
-        (name, _("± {half}").format(half=number(half, half)) if half is not None else _("depends on the answer"))
-        for name, half in widths.items()
-    ]
+    rows = [(name, _half(half)) for name, half in widths.items()]
     output.table(tables.table((_("figure"), _("expected 95 % half-width, noise only")), rows))
     output.line()
+    output.line(
+        _("Noise: shared by at least {h} honest hospitals of at least {m} in the sum; masks: farrsum.").format(
+            h=shared.honest, m=shared.minimum
+        )
+        if shared.honest > 1
+        else _("Noise: so few hospitals that each adds the whole of it; masks: farrsum.")
+    )
+    if len({other.honest for other, _halves in under.values()}) > 1:
+        output.line(_("What the fear of collusion costs at the same price (--trust):"))
+        choices = [
+            (trust.value, str(other.colluders), str(other.honest), *map(_half, halves.values()))
+            for trust, (other, halves) in under.items()
+        ]
+        output.table(tables.table((_("feared"), "c", "h", *widths), choices))
+        output.line()
     output.line(
         _(
             "Cost: epsilon {epsilon:.3g}; rows of one patient: at most {rows}. Nothing was asked, no record was read."
@@ -163,6 +190,12 @@ def foresee(federation: Federation, asking: Asking, *, as_json: bool) -> None:
         output.line(_("Least budget left: epsilon {epsilon:.3g} ({site}).").format(epsilon=epsilon, site=least))
     if short:
         output.line(_("Too little left at: {sites}").format(sites=", ".join(short)))
+
+
+def _half(half: float | None) -> str:
+    from farr.cli.figures import number
+
+    return _("depends on the answer") if half is None else _("± {half}").format(half=number(half, half))
 
 
 def _submit(federation: Federation, text: str, terms: Terms, rows: int | None, *, as_json: bool) -> None:

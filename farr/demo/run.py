@@ -35,6 +35,8 @@ tables = "all"
 own_row = true
 site_group_minimum = 3
 minimum_hospitals = 3
+least_honest = 2
+trust_floor = "one-third"
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from dataclasses import replace
 
@@ -13,13 +14,14 @@ from farr.client import Federation
 from farr.federation import Known, read
 from farr.home import Home
 from protocols import PROTOCOL_VERSION, ring
+from protocols import announcement as announcements
+from protocols import release as releases
 from protocols import request as requests
 from protocols import roster as rosters
-from protocols import round as rounds
-from protocols.announcement import Announcement
 from protocols.credentials import Credentials
+from protocols.farrsum.parameters import honest, least_survivors, parameters
+from protocols.rehearsal import Convened, Hospital, run_round
 from protocols.roster import Member, Roster
-from protocols.round import Contributor
 from protocols.signing import IdentityKey
 from protocols.wire_pb2 import (
     Description,
@@ -131,40 +133,64 @@ def known(of=None, held=None, folder=None):
     return read(description(of), held, folder)
 
 
-def answer(signed, *, under=None, counts=None, silent=(), now=None, **changes):
-    """Return the release of a signed request: ``counts`` in every entry, without noise."""
+def entropy_of(name):
+    """Return a source of bytes that is the same at every run, for tests alone."""
+    drawn = itertools.count()
+    return lambda size: hashlib.shake_256(f"{name} {next(drawn)}".encode()).digest(size)
+
+
+def answer(signed, *, under=None, counts=None, silent=(), now=None, notes=None):
+    """Return the release of a signed request: ``counts`` in every entry, without noise.
+
+    All hospitals take part, those that are not asked as well.
+    """
     under = under or roster()
     now = now or int(time.time())
     asked = requests.read(signed, roster=under, now=now)
     catalogue = read_catalogue(CATALOGUE, "harbour.toml")
     layout = tally(decode(Plan, asked.plan), catalogue)
-    measurement = calibrate(
-        layout, of_tally(layout, catalogue.sites_per_patient), rho_of_units(asked.rho_units), changes.get("honest", 1)
-    )
+    count = len(under.nodes)
+    least = least_survivors(parameters(roster_nodes=count, nodes=count), count)
+    shared = honest(least, asked.trust, count)
+    sensitivities = of_tally(layout, catalogue.sites_per_patient)
+    measurement = calibrate(layout, sensitivities, rho_of_units(asked.rho_units), shared)
     exact = np.concatenate(
         [np.full(block.entries, (counts or 100) * block.grid, dtype=np.int64) for block in measurement.blocks]
     )
-    sites = [site for site in asked.sites if site not in silent]
-    vectors = {site: np.zeros(layout.entries, dtype=np.int64) for site in sites}
-    vectors[sites[0]] = exact
-    opened = Announcement(
-        request=asked,
-        signed_request=signed,
-        epoch=changes.get("epoch", under.version),
-        slot=1,
-        contributors=asked.sites,
-        minimum=asked.minimum,
-        honest=changes.get("honest", 1),
-        deadline=now + 60,
+    first = next(site for site in asked.sites if site not in silent)
+    return run_round(
+        signed,
+        signed_roster=rosters.write(under, key("registrar")),
+        registrar_key=key("registrar").public,
+        federation="harbour",
+        hospitals={
+            site: Hospital(
+                key=key(site),
+                vector=ring.to_ring(exact if site == first else np.zeros(layout.entries, dtype=np.int64)),
+                entropy=entropy_of(site),
+                notes=tuple((notes or {}).get(site, ())),
+            )
+            for site in under.nodes
+        },
+        convened=Convened(key=key("coordinator"), epoch=7, slot=1, deadline=now + 60, now=now),
+        silent=frozenset(silent),
     )
-    return rounds.run_round(
-        opened,
-        roster=under,
-        coordinator=key("coordinator"),
-        contributors={site: Contributor(key=key(site), vector=ring.to_ring(vectors[site])) for site in sites},
-        entries=layout.entries,
-        now=now,
+
+
+def announced_otherwise(release, **changes):
+    """Return a release whose coordinator announced something else than hospitals answered."""
+    under, coordinator = roster(), key("coordinator")
+    announced = releases.announced(release, roster=under, now=release.released_at)
+    signed = announcements.write(replace(announced, **changes), under, coordinator)
+    return releases.write(replace(release, announcement=signed), under, coordinator)
+
+
+def with_coordinator(of, identity_key):
+    """Return a roster whose coordinator has another key."""
+    members = (
+        replace(each, identity_key=identity_key) if each.role == Role.ROLE_COORDINATOR else each for each in of.members
     )
+    return replace(of, members=tuple(members))
 
 
 class Quay:
@@ -176,6 +202,7 @@ class Quay:
         self.under = under or roster()
         self.submitted = []
         self.released = {}
+        self.earlier = {}
         self.statuses = {}
         self.closed = False
 
@@ -195,7 +222,8 @@ class Quay:
             (
                 before
                 for before in self.submitted[:-1]
-                if (before.plan, before.rho_units, before.sites) == (asked.plan, asked.rho_units, asked.sites)
+                if (before.plan, before.rho_units, before.sites, before.trust)
+                == (asked.plan, asked.rho_units, asked.sites, asked.trust)
             ),
             None,
         )
@@ -239,6 +267,10 @@ class Quay:
     def release(self, identifier):
         """Return a release."""
         return self.released[identifier]
+
+    def roster(self, version):
+        """Return an earlier roster."""
+        return rosters.write(self.earlier[version], key("registrar"))
 
     def releases(self):
         """Return all, newest first."""

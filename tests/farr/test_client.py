@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from farr import connect, federation, opening
-from farr.asking import Terms, half_widths
+from farr.asking import Terms, half_widths, settings
 from farr.errors import FarrError
 from farr.states import failure
 from farr.states import read as read_state
@@ -18,12 +18,18 @@ from protocols import release as releases
 from protocols import request as requests
 from protocols import roster as rosters
 from protocols.errors import Rejected
-from protocols.wire_pb2 import RequestStatus, SiteProgress, State
+from protocols.farrsum.parameters import Trust
+from protocols.wire_pb2 import Note, RequestStatus, SiteProgress, State
+from queries.accounting import rho_of_units
 from queries.build import count
 from queries.errors import StatementError
+from queries.measurement import calibrate
+from queries.sensitivity import of_tally
+from queries.tally import tally
 from tests.farr import harbour
 
 BY_SEX = "SELECT sex AS 性别, COUNT(*) AS 人数 FROM stay GROUP BY sex"
+NORTH = "SELECT COUNT(*) AS n FROM stay WHERE site.region = 'N'"
 SHARE = "SELECT 100.0 * COUNT(*) FILTER (WHERE sex = 'F') / COUNT(*) AS share FROM stay"
 
 
@@ -97,8 +103,9 @@ def test_sql_gives_a_frame_with_intervals_and_metadata(asked):
     assert (frame["人数_low"] < 100).all()
     assert (frame["人数_high"] > 100).all()
     facts = json.loads(json.dumps(frame.attrs["farr"], allow_nan=False))
-    assert facts["privacy"]["masks"] == "none"
-    assert (facts["privacy"]["m"], facts["privacy"]["h"], facts["privacy"]["c"]) == (2, 1, 3)
+    privacy = facts["privacy"]
+    assert (privacy["masks"], privacy["trust"], privacy["rows_per_patient"]) == ("farrsum", "one-third", 2)
+    assert (privacy["m"], privacy["c"], privacy["h"], privacy["contributors"]) == (4, 1, 3, 5)
     assert facts["sites"]["names"] == list(harbour.SITES)
     assert facts["privacy"]["epsilon"] == pytest.approx(1.0, abs=1e-3)
 
@@ -110,17 +117,39 @@ def test_the_plain_form_is_the_contract_of_json(asked):
     assert contract <= plain.keys()
     assert plain["rows"][0].keys() == {"性别", "人数", "人数_low", "人数_high"}
     assert {"id", "digest"} <= plain["release"].keys()
-    assert {"rho", "epsilon", "delta", "unit", "mechanism", "m", "c", "h", "noise_sd"} <= plain["privacy"].keys()
+    named = {"rho", "epsilon", "delta", "unit", "mechanism", "trust", "m", "c", "h", "masks", "noise_sd"}
+    assert named <= plain["privacy"].keys()
     assert plain["remaining"].keys() == set(harbour.SITES)
 
 
-def test_the_noise_that_is_stated_is_that_of_all_who_answered(asked):
-    """Each of five hospitals adds the whole noise, so its deviation is sqrt(5) times what the price alone buys."""
-    result = asked.ask(BY_SEX)
-    one = float(result.privacy.measurement.blocks[0].variance(1)) ** 0.5
-    assert result.privacy.noise_sd["人数"] == pytest.approx(5**0.5 * one)
+@pytest.mark.parametrize(("silent", "contributors"), [((), 5), (("elba",), 4)])
+@pytest.mark.parametrize(("trust", "shared"), [(Trust.THIRD, 3), (Trust.NONE, 4)])
+def test_the_noise_that_is_stated_is_that_of_all_in_the_sum(asked, quay, silent, contributors, trust, shared):
+    """The error is sqrt(contributors / h) times that of one central draw at the same price; m, c and h are stated."""
+    quay.serve = lambda message: harbour.answer(message, silent=silent)
+    result = asked.ask(BY_SEX, Terms(trust=trust))
+    layout = tally(opening.decode(opening.Plan, quay.submitted[0].plan), asked.catalogue)
+    price = rho_of_units(quay.submitted[0].rho_units)
+    central = calibrate(layout, of_tally(layout, asked.catalogue.sites_per_patient), price, 1)
+    one = float(central.blocks[0].variance(1)) ** 0.5
+    expected = (contributors / shared) ** 0.5
+    assert (result.privacy.honest, result.privacy.contributors) == (shared, contributors)
+    assert result.privacy.over_central == pytest.approx(expected)
+    assert result.privacy.noise_sd["人数"] == pytest.approx(expected * one, rel=0.01)
     low, high = result.figures("人数")[0].low, result.figures("人数")[0].high
-    assert high - low == pytest.approx(2 * 1.959964 * 5**0.5 * one)
+    assert high - low == pytest.approx(2 * 1.959964 * expected * one, rel=0.01)
+
+
+def test_hospitals_that_keep_their_records_back_are_named(asked, quay):
+    """Who is asked, whose records are in the sum, who added zeros and why, who was not asked and helped to hide."""
+    notes = {"aden": (Note.NOTE_WITHHELD_BUDGET,), "dakar": (Note.NOTE_WITHHELD_POLICY,)}
+    quay.serve = lambda message: harbour.answer(message, notes=notes)
+    sites = asked.ask(NORTH, Terms(minimum=1)).to_plain()["sites"]
+    assert (sites["asked"], sites["answered"], sites["names"]) == (2, 1, ["brest"])
+    assert (sites["withheld_by_budget"], sites["withheld_by_policy"], sites["silent"]) == (["aden"], [], [])
+    assert sites["helped"] == ["cadiz", "dakar", "elba"]
+    with pytest.raises(Rejected, match="too-few"):
+        asked.ask(NORTH, Terms(minimum=2, fresh=True))
 
 
 def test_csv_opens_in_a_spreadsheet(asked):
@@ -170,6 +199,7 @@ def test_an_answer_to_another_question_is_refused(asked, quay):
         ("SELECT COUNT(*) AS n FROM stay", Terms(epsilon=0.9)),
         ("SELECT COUNT(*) AS n FROM stay WHERE site.region = 'N'", Terms()),
         ("SELECT COUNT(*) AS n FROM stay", Terms(fresh=True)),
+        ("SELECT COUNT(*) AS n FROM stay", Terms(trust=Trust.NONE)),
     ):
         with pytest.raises(Rejected):
             asked.ask(statement, terms)
@@ -188,7 +218,7 @@ def test_a_release_that_was_tampered_with_is_refused(tmp_path, signed):
     """Another signer, a changed sum, hospitals that were not announced, a false honest minimum: all are refused."""
     known = harbour.known(held=harbour.home(tmp_path / "other"), folder=tmp_path / "other")
     good = harbour.answer(signed)
-    opening.open_release(good, known)
+    opening.open_release(good, known, known.roster)
 
     release = releases.read(good, federation="harbour", coordinator_key=harbour.key("coordinator").public)
     roster, coordinator = harbour.roster(), harbour.key("coordinator")
@@ -202,35 +232,67 @@ def test_a_release_that_was_tampered_with_is_refused(tmp_path, signed):
         "short": releases.write(replace(release, vector=release.vector[:-1]), roster, coordinator),
         "other": releases.write(replace(release, id=bytes(16)), roster, coordinator),
         "masks": releases.write(replace(release, masks="pairwise"), roster, coordinator),
-        "honest": harbour.answer(signed, honest=2),
+        "less noise": harbour.announced_otherwise(release, honest=4),
+        "fewer feared": harbour.announced_otherwise(release, colluders=0, honest=4),
+        "re-aimed": harbour.announced_otherwise(release, contributors=("aden",), minimum=1),
         "newer": harbour.answer(signed, under=harbour.roster(version=9)),
     }
     believed = []
     for name, message in bad.items():
         with suppress(Rejected):
-            opening.open_release(message, known)
+            opening.open_release(message, known, known.roster)
             believed.append(name)
     assert believed == []
 
 
-def test_an_old_release_is_shown_while_its_signers_are_members(tmp_path, signed):
-    """A release of an earlier roster opens under a newer one, but not once a hospital in it has been revoked."""
-    old = harbour.answer(signed)
-    held = harbour.home(tmp_path / "newer")
-    opening.open_release(old, harbour.known(harbour.roster(version=8), held, tmp_path / "newer"))
-    held = harbour.home(tmp_path / "fewer")
-    fewer = harbour.known(harbour.roster(version=8, sites=harbour.SITES[1:]), held, tmp_path / "fewer")
-    with pytest.raises(Rejected):
-        opening.open_release(old, fewer)
+def test_a_release_of_an_earlier_roster_is_verified_by_that_roster(asked, quay, tmp_path):
+    """A hospital joined since: the coordinator hands out the old roster, and only the registrar's own will do."""
+    first = asked.ask(NORTH)
+    quay.under = harbour.roster(version=4, sites=(*harbour.SITES, "fez"))
+    with pytest.raises(KeyError):
+        asked.ask(NORTH)
+    quay.earlier = {3: harbour.roster()}
+    again = asked.ask(NORTH)
+    assert (again.reused, again.release, again.privacy.contributors) == (True, first.release, 5)
+    assert [result.release for result in asked.releases()] == [first.release]
+    for wrong in (
+        harbour.roster(version=2),
+        replace(harbour.roster(), federation="other"),
+        harbour.with_coordinator(harbour.roster(), harbour.key("another coordinator").public),
+    ):
+        later = harbour.federation(tmp_path / "later", quay)
+        quay.earlier = {3: wrong}
+        with pytest.raises(Rejected):
+            later.release(first.release)
 
 
 # --- price
 
 
+def test_a_dry_run_shows_what_the_fear_of_collusion_costs(asked, quay):
+    """Under each trust setting, c, h and the half-width at the same price: the less is feared, the less noise."""
+    asking = asked.estimate(BY_SEX, Terms(epsilon=1.0))
+    under = settings(asking, asked.catalogue)
+    assert [(trust.value, shared.colluders, shared.honest) for trust, (shared, _) in under.items()] == [
+        ("none", 0, 4), ("one-fifth", 0, 4), ("one-third", 1, 3),
+    ]  # fmt: skip
+    assert under[Trust.THIRD][1] == half_widths(asking, asked.catalogue)
+    ratio = under[Trust.THIRD][1]["人数"] / under[Trust.NONE][1]["人数"]
+    assert ratio == pytest.approx((4 / 3) ** 0.5, rel=0.01)
+    assert quay.submitted == []
+
+
+def test_a_federation_too_small_for_a_sum_prices_nothing(asked, quay):
+    """Two hospitals can hide nothing from each other."""
+    quay.under = harbour.roster(version=4, sites=harbour.SITES[:2])
+    with pytest.raises(Rejected, match="too-few-nodes"):
+        asked.estimate(BY_SEX)
+
+
 def test_a_dry_run_sends_nothing(asked, quay):
     """An estimate prices the question and foresees its error; no request leaves."""
     asking = asked.estimate(BY_SEX, Terms(epsilon=1.0))
-    widths = half_widths(asking.question, asking.measurement, asked.catalogue, None)
+    widths = half_widths(asking, asked.catalogue)
     assert quay.submitted == []
     assert (asking.minimum, asking.epsilon) == (4, pytest.approx(1.0, abs=1e-3))
     result = asked.ask(BY_SEX, Terms(epsilon=1.0))
@@ -241,7 +303,7 @@ def test_a_dry_run_sends_nothing(asked, quay):
 def test_within_finds_the_least_cost(asked, within, expect, target):
     """The half-width is within what was asked for, and a slightly cheaper question's is not."""
     asking = asked.estimate(BY_SEX, Terms(within=within, expect=expect))
-    (half,) = half_widths(asking.question, asking.measurement, asked.catalogue, None).values()
+    (half,) = half_widths(asking, asked.catalogue).values()
     assert half <= target
     assert half >= 0.99 * target
 

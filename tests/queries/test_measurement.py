@@ -66,12 +66,14 @@ def test_the_cost_is_not_far_below_what_was_asked_for(blocks, rho, honest):
 @settings(deadline=None)
 @given(blocks=BLOCKS, rho=RHOS, honest=HONEST)
 def test_every_share_is_wide_enough_on_its_grid(blocks, rho, honest):
-    """No share's standard deviation falls below 2 steps of its grid, and no grid is finer than that needs."""
+    """No share's standard deviation falls below 4 steps of its grid, and no grid is finer than that needs."""
     for block in calibrate(*_tally(blocks), rho, honest).blocks:
         assert block.share_scale >= LEAST_SHARE_SCALE - Fraction(1, 1024)
         assert float(block.share_scale) == block.share_scale
         assert (block.share_scale * 1024).denominator == 1
-        assert block.grid == 1 or block.share_scale * Fraction(block.grid - 1, block.grid) < 2 + Fraction(1, 512)
+        assert block.grid == 1 or block.share_scale * Fraction(
+            block.grid - 1, block.grid
+        ) < LEAST_SHARE_SCALE + Fraction(1, 512)
 
 
 @settings(deadline=None)
