@@ -11,7 +11,7 @@ DEV := .venv/.installed-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench slow proto messages clean
+.PHONY: help demo test check bench slow mutants proto messages clean
 
 help:  ## say what each target does (this)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,9 @@ bench: $(DEV)  ## the benchmarks: ratios measured side by side in one run
 
 slow: $(DEV)  ## the tests that take minutes: distributions, coverage of intervals, scale
 	@$(BIN)/pytest -n $(WORKERS) -m slow --timeout 1800
+
+mutants: $(DEV)  ## take each check of the secure sum away in turn: a test must fail (about 10 minutes)
+	@$(BIN)/python tests/mutation/run.py
 
 proto: $(DEV)  ## generate protocols/wire_pb2*.py and .pyi from protocols/wire.proto
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. protocols/wire.proto

@@ -8,9 +8,9 @@ import os
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import footprint, million, small_query, table
+from benchmarks import footprint, million, secure_sum, small_query, table
 
-BENCHMARKS = {"small_query": small_query, "million": million, "footprint": footprint}
+BENCHMARKS = {"small_query": small_query, "million": million, "footprint": footprint, "secure_sum": secure_sum}
 
 
 def main() -> None:
