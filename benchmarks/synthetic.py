@@ -73,6 +73,9 @@ FROM bounded WHERE place <= 12 GROUP BY ALL
 """
 """The same question as a bare engine would be asked, each patient bounded to the cap."""
 
+PLAIN = "SELECT sex, age // 20 AS band, count(*), count(cost), sum(cost - 2500) FROM {table} GROUP BY ALL"
+"""The same without any bound: what the engine needs for the counting alone."""
+
 
 def write_rows(folder: Path, rows: int, seed: int) -> Path:
     """Write one hospital's visits as Parquet; about four visits a patient."""

@@ -4,12 +4,15 @@ import time
 
 import pytest
 
+from coordinator.epochs import MOST_LEAP
 from coordinator.seated import MOST_AHEAD
+from protocols import PROTOCOL_VERSION
 from protocols import announcement
 from protocols.farrsum import epoch as epochs
 from protocols.farrsum.epoch import ExchangeKey
 from protocols.roster import digest_of
-from protocols.wire_pb2 import NodeMessage, Role, State
+from protocols.wire_pb2 import Hello, NodeMessage, Role, State
+from protocols.wire_pb2_grpc import NodesStub
 from tests.coordinator.federation import HOSPITALS, coordinator, refused
 
 
@@ -41,6 +44,23 @@ def test_a_coordinator_that_lost_its_state_does_not_reuse_a_number(federation, t
             hospitals[2].claim = 7
             await asyncio.gather(*(hospital.connect() for hospital in hospitals))
             assert {await hospital.seated() for hospital in hospitals} == {8}
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("claim", [MOST_LEAP + 1, 2**63 - 2, 2**64 - 1])
+def test_a_claim_to_an_epoch_far_beyond_any_uses_no_numbers_up(federation, tmp_path, claim):
+    """Numbers only rise: its hello is refused with a code, and the others' epoch is the first."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            liar, *others = [running.unconnected(id_) for id_ in HOSPITALS]
+            hello = NodeMessage(hello=Hello(protocol=PROTOCOL_VERSION, software="test/1", epoch=claim))
+            call = NodesStub(running.channel(liar.party)).Link()
+            await call.write(hello)
+            assert (await refused(call.read()))[1] == "malformed"
+            await asyncio.gather(*(hospital.connect() for hospital in others))
+            assert {await hospital.seated() for hospital in others} == {1}
 
     asyncio.run(scenario())
 

@@ -284,3 +284,17 @@ def test_describe_says_who_is_there(federation, tmp_path):
             assert rosters.digest_of(seen.roster) == rosters.digest_of(federation.signed_roster)
 
     asyncio.run(scenario())
+
+
+def test_a_status_swollen_by_unknown_fields_ends_the_link(federation, tmp_path):
+    """Fields that no version knows are kept by the parser: they never reach the description that analysts get."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            (hospital, *_) = await running.hospitals()
+            swollen = NodeStatus.FromString((b"\xba\x3e\x80\x80\x01" + bytes(1 << 14)) * 3)
+            await hospital.say(NodeMessage(status=swollen))
+            assert (await hospital.hear("closing")).code == "oversized"
+            assert (await running.analyst().stub.Describe(Nothing())).ByteSize() < 1 << 15
+
+    asyncio.run(scenario())

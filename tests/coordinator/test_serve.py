@@ -42,6 +42,19 @@ def test_nothing_is_written_outside_the_home_and_the_address_file_goes_with_the_
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
+def test_the_state_is_its_owners_alone(federation, tmp_path):
+    """Whatever the folder's own permissions and the umask, others can read neither the state nor its log."""
+    tmp_path.chmod(0o755)
+
+    async def scenario():
+        async with coordinator(federation, tmp_path):
+            state = list(tmp_path.glob("coordinator.sqlite*"))
+            assert state
+            assert {stat.S_IMODE(file.stat().st_mode) for file in state} == {0o600}
+
+    asyncio.run(scenario())
+
+
 def test_a_port_that_is_taken_is_an_error_in_words(federation, tmp_path):
     """Another coordinator listens there: this one ends, and shares no port."""
 

@@ -132,6 +132,21 @@ def test_a_usage_error_is_2_a_refusal_1_and_success_0(run):
     assert run("query", "SELECT 1")[0] == 1
 
 
+@pytest.mark.parametrize("data", [(), ("--data", "d", "d.csv"), ("d.csv",)])
+def test_a_labs_data_are_named_once(run, data):
+    """Not at all, twice, or a file that is not to be split: a usage error before anything is read."""
+    code, _out, err = run("lab", "up", "--home", "h", "--catalogue", "none.toml", *data)
+    assert code == 2
+    assert "--split-by COLUMN and a file" in err
+
+
+def test_a_file_to_split_may_be_the_argument(run):
+    """With --split-by it is taken; what stops this start is the catalogue, which is read next."""
+    code, _out, err = run("lab", "up", "--home", "h", "--catalogue", "none.toml", "--split-by", "site", "d.csv")
+    assert code == 1
+    assert "none.toml" in err
+
+
 def test_a_refusal_points_at_the_place_and_says_what_to_do(run):
     """On standard error: what, where with a caret, what to do. Nothing on standard output."""
     code, out, err = run("query", "SELECT patient_id FROM stay")

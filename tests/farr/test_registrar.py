@@ -318,6 +318,13 @@ def test_keys_that_the_applicant_does_not_hold_are_refused(registrar):
     assert refusal(registrar, made_with(given_token, bytes(request))) in {"bad-signature", "malformed"}
 
 
+def test_a_certificate_request_of_an_unknown_version_is_refused(registrar):
+    """The library has an error of its own for it; it must not end the registrar's visit, nor any later one."""
+    given_token = invite(registrar)
+    request = request_of(keys.new_tls_key()).replace(b"\x02\x01\x00", b"\x02\x01\x01", 1)
+    assert refusal(registrar, made_with(given_token, request)) == "malformed"
+
+
 def made_with(given_token, request):
     """Apply with any bytes as the certificate request."""
     return application(given_token, request=request)

@@ -170,6 +170,66 @@ def test_everything_public_is_described():
     assert bare == []
 
 
+@cache
+def functions_of_tests():
+    """Return the names of the functions of each file under tests/."""
+    return {
+        shown(path): {node.name for node in nodes(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+    }
+
+
+def test_every_guarantee_names_a_test_that_exists():
+    """A docstring that promises something says which test would fail without it, and that file and test are there."""
+    known = functions_of_tests()
+    everything = set().union(*known.values())
+    wrong, guarantees = [], 0
+    for path in modules():
+        for node in nodes(path):
+            if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            text = ast.get_docstring(node) or ""
+            _before, guarantee, promised = text.partition("Guarantee:")
+            guarantees += bool(guarantee)
+            if guarantee and not re.search(r"tests/[\w/]+\.py|Test: as above", promised):
+                wrong.append((shown(path), getattr(node, "name", ""), "names no test"))
+            for file, name in re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", text):
+                if file not in known or (name and name not in known[file]):
+                    wrong.append((shown(path), file, name))
+            wrong += [(shown(path), name) for name in re.findall(r"(?<!/)\b(test_\w+)\b(?!\.py)", text)
+                      if name not in everything]  # fmt: skip
+    assert guarantees > 50
+    assert wrong == []
+
+
+def test_every_threat_names_checks_and_tests_that_exist():
+    """Each row of the threat table of docs/secure-sum.md names files, functions and tests that are there."""
+    known, package = functions_of_tests(), ROOT / "protocols" / "farrsum"
+    scenarios = {"tests/protocols/farrsum/test_adversary.py", "tests/protocols/farrsum/test_adversary_messages.py"}
+    lines = (ROOT / "docs" / "secure-sum.md").read_text(encoding="utf-8").splitlines()
+    named, wrong = 0, []
+    for row in (line for line in lines if line.startswith("| ")):
+        files = set()
+        for word in re.findall(r"`([^`]+)`", row):
+            if test := re.fullmatch(r"((?:tests/[\w/]+/)?test_\w+\.py)?(?:::)?(test_\w+)?", word):
+                file, name = test.groups()
+                if file:
+                    files = {file if file.startswith("tests/") else f"tests/protocols/farrsum/{file}"}
+                among = files if file or word.startswith("::") else scenarios
+                found = {each for each in among if each in known and (not name or name in known[each])}
+            elif source := re.fullmatch(r"([\w/]+\.py)(?::([\w.]+))?", word):
+                file, name = source.groups()
+                path = ROOT / file if "/" in file else package / file
+                names = {getattr(node, "name", "") for node in nodes(path)} if path.is_file() else set()
+                found = path.is_file() and set((name or "").split(".")) - {""} <= names
+            else:
+                continue
+            named += 1
+            wrong += [] if found else [word]
+    assert named > 80
+    assert wrong == []
+
+
 def test_tests_have_no_init():
     """There is no __init__.py under tests/: it would make tests/queries shadow the package queries."""
     assert [shown(path) for path in (ROOT / "tests").rglob("__init__.py")] == []

@@ -205,7 +205,7 @@ def test_hospitals_that_are_not_asked_hide_the_others_at_no_cost(federation, tmp
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        ({"most_epsilon_per_question": "0.01"}, "policy"),
+        ({"most_epsilon_per_question": "0.01"}, "cost-limit"),
         ({"lifetime_epsilon": "0.01", "most_epsilon_per_question": "10"}, "budget"),
         ({"least_honest": "4"}, "policy"),
     ],

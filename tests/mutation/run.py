@@ -2,7 +2,7 @@
 
     python tests/mutation/run.py [WORDS]      only the checks whose file or name contains one of the words
 
-The list is tests/mutation/checks.toml. Nothing in the checkout changes: the package and its tests are copied first.
+The list is tests/mutation/checks.toml. Nothing in the checkout changes: the packages and their tests are copied first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).resolve().parent / "checks.toml"
 PACKAGE = Path("protocols/farrsum")
 TESTS = Path("tests/protocols/farrsum")
-COPIED = ("protocols", "tests/protocols/farrsum", "tests/vectors", "pyproject.toml")
+COPIED = ("protocols", "node", "queries", "tests/protocols", "tests/node", "tests/vectors", "pyproject.toml")
 LONGEST = 300
 """Seconds after which the tests of one check are given up."""
 
@@ -33,7 +33,7 @@ class Check:
     """One check of the package."""
 
     file: str
-    """In the package."""
+    """In the package of the secure sum, or from the root where it names a folder."""
     name: str
     """What it makes sure of."""
     old: tuple[str, ...]
@@ -41,7 +41,12 @@ class Check:
     new: tuple[str, ...]
     """What stands there once the check is taken away."""
     tests: tuple[str, ...]
-    """Which must fail then; files of the tests' folder, or tests in them."""
+    """Which must fail then: files of TESTS, or from the root where they begin with tests/; or tests in them."""
+
+    @property
+    def source(self) -> Path:
+        """Where the check stands, from the root."""
+        return Path(self.file) if "/" in self.file else PACKAGE / self.file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +76,11 @@ def checks(words: Sequence[str] = ()) -> Iterator[Check]:
                 yield check
 
 
+def located(test: str) -> str:
+    """Return a test as pytest finds it from the root."""
+    return test if test.startswith("tests/") else (TESTS / test).as_posix()
+
+
 def without(source: str, check: Check) -> str:
     """Return the source without a check; raise ValueError where the list does not fit the source."""
     for old, new in zip(check.old, check.new, strict=True):
@@ -81,7 +91,7 @@ def without(source: str, check: Check) -> str:
 
 
 def copy(folder: Path) -> None:
-    """Copy the package, its tests and their settings."""
+    """Copy the packages, their tests and the settings."""
     for name in COPIED:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +104,7 @@ def copy(folder: Path) -> None:
 def first_failure(folder: Path, tests: Sequence[str]) -> str:
     """Run tests in a copy; return the first that failed, or nothing."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "--tb=no"]
-    command += [(TESTS / test).as_posix() for test in tests]
+    command += [located(test) for test in tests]
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
@@ -121,7 +131,7 @@ def survey(chosen: Sequence[Check], workers: int = 1) -> Iterator[Outcome]:
             started = time.monotonic()
             folder = Path(scratch) / str(place)
             shutil.copytree(clean, folder)
-            path = folder / PACKAGE / check.file
+            path = folder / check.source
             path.write_text(without(path.read_text(encoding="utf-8"), check), encoding="utf-8")
             failed = first_failure(folder, check.tests)
             shutil.rmtree(folder)

@@ -34,10 +34,10 @@ def source(file):
 def test_every_listed_check_is_in_the_source():
     """Each entry stands exactly once in its file, changes it into something that parses, and names tests that exist."""
     for check in CHECKS:
-        ast.parse(run.without(source(check.file), check))
+        ast.parse(run.without((run.ROOT / check.source).read_text(encoding="utf-8"), check))
         for test in check.tests:
-            file, _, name = test.partition("::")
-            assert f"def {name}" in (run.ROOT / run.TESTS / file).read_text(encoding="utf-8"), test
+            file, _, name = run.located(test).partition("::")
+            assert f"def {name}" in (run.ROOT / file).read_text(encoding="utf-8"), test
 
 
 def test_no_two_entries_have_one_name():
@@ -66,7 +66,7 @@ def test_every_refusal_is_listed():
     """Each place that refuses, or the condition right above it, is taken away by some entry."""
     touched = defaultdict(set)
     for check in CHECKS:
-        text = source(check.file)
+        text = (run.ROOT / check.source).read_text(encoding="utf-8")
         for old in check.old:
             first = text[: text.index(old)].count("\n") + 1
             touched[check.file] |= set(range(first, first + old.rstrip("\n").count("\n") + 1))

@@ -42,7 +42,7 @@ ZEROS = {
     "no such table": (request(plan=encode(plan(table="visit"))), POLICY, (Note.NOTE_TABLE_ABSENT,), "unknown-table"),
     "no policy": (request(), "", POLICY_SAYS_NO, "policy"),
     "table not offered": (request(), policy_of(('"all"', '["visit"]')), POLICY_SAYS_NO, "unknown-table"),
-    "too dear": (request(rho_units=PRICE * 4), POLICY, POLICY_SAYS_NO, "cost-limit"),
+    "too dear": (request(rho_units=PRICE * 4), POLICY, (Note.NOTE_WITHHELD_COST,), "cost-limit"),
     "one hospital asked": (request(sites=("brest",), minimum=1), POLICY, POLICY_SAYS_NO, "cohort-too-small"),
     "one answer would do": (request(minimum=1), POLICY, POLICY_SAYS_NO, "cohort-too-small"),
     "too little fear": (request(trust=Trust.FIFTH), POLICY, POLICY_SAYS_NO, "policy"),

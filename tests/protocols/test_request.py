@@ -7,7 +7,7 @@ from protocols.errors import Rejected
 from protocols.farrsum.parameters import Trust
 from protocols.signing import sign
 from protocols.wire_pb2 import Request as RequestMessage
-from protocols.wire_pb2 import Role
+from protocols.wire_pb2 import Role, Signed
 from tests.protocols.parties import FEDERATION, NOW, key_of, member, request, roster
 
 OTHER = {
@@ -105,4 +105,17 @@ def test_a_request_for_another_federation_is_refused():
     message.federation = "elsewhere"
     signed = sign(key_of("ada"), kind="request", signer="ada", federation=FEDERATION, body=message.SerializeToString())
     with pytest.raises(Rejected, match="wrong-federation"):
+        requests.read(signed, roster=roster(), now=NOW)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_request_swollen_by_unknown_fields_is_refused(inside):
+    """In the signed body or around it: an announcement that carries 15 MiB of them would reach no hospital."""
+    unknown = (b"\xba\x3e\x80\x80\x01" + bytes(1 << 14)) * 960
+    signed = requests.write(request(), key_of("ada"))
+    if inside:
+        signed = sign(key_of("ada"), kind="request", signer="ada", federation=FEDERATION, body=signed.body + unknown)
+    else:
+        signed = Signed.FromString(signed.SerializeToString() + unknown)
+    with pytest.raises(Rejected, match="oversized"):
         requests.read(signed, roster=roster(), now=NOW)

@@ -15,7 +15,7 @@ from protocols.farrsum.beacon import permutation
 from protocols.farrsum.edges import edges, sign_of
 from protocols.farrsum.epoch import KIND, ExchangeKey, freeze, read_freeze, read_key, write_key
 from protocols.signing import sign
-from protocols.wire_pb2 import EpochKey, Freeze
+from protocols.wire_pb2 import EpochKey, Freeze, Signed
 
 SMALL_ORDER = [
     bytes(32),
@@ -315,3 +315,19 @@ def test_a_draw_beyond_the_largest_multiple_is_drawn_again(monkeypatch):
     monkeypatch.setattr(beacon, "Cipher", Scripted)
     assert permutation(bytes(32), 3) == (0, 1, 2)
     assert draws == []
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_key_that_would_swell_the_freeze_is_refused(hospitals, inside):
+    """Unknown fields in what a hospital signs or around it: the freeze goes to everybody in one message."""
+    setting = Setting(hospitals)
+    name = setting.members.names[1]
+    unknown = b"\xba\x3e\x80\x80\x01" + bytes(1 << 14)
+    key = setting.keys[1]
+    if inside:
+        body = key.body + unknown
+        key = sign(setting.members.identities[name], kind=KIND, signer=name, federation="test", body=body)
+    else:
+        key = Signed.FromString(key.SerializeToString() + unknown)
+    with pytest.raises(Rejected, match="oversized"):
+        read_key(key, number=7, roster=setting.members.roster, roster_digest=setting.members.roster_digest)

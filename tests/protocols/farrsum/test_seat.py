@@ -14,7 +14,7 @@ from protocols.farrsum.slot_record import SlotRecord
 from protocols.farrsum.slots import read_deposit
 from protocols.farrsum.unmasking import OwnShares
 from protocols.request import Request
-from protocols.wire_pb2 import Confirm, Signed, Unmask, WitnessSignature
+from protocols.wire_pb2 import Confirm, Deposit, Signed, Unmask, WitnessSignature
 
 SIZE, SLOT, TAU = 5, 3, bytes(range(32))
 EVERYBODY = tuple(range(SIZE))
@@ -170,3 +170,14 @@ def test_signatures_and_sealed_shares_have_one_length(table):
     shares.shares += bytes(20)
     with pytest.raises(Rejected, match="malformed: key shares"):
         seats.split_released(shares, table.entered[0].cohort)
+
+
+def test_a_deposit_swollen_by_unknown_fields_is_refused(hospitals):
+    """The coordinator keeps deposits for as long as their epoch lasts, so their size is all theirs."""
+    epoch, edges = hospitals.quick_epoch(SIZE)
+    sound, _ = seats.deposit([SLOT], seat=Seat(epoch=epoch, own=0, edges=edges[0]), entropy=hospitals.Fresh("swollen"))
+    (deposit,) = sound.deposits
+    read_deposit(deposit, epoch=epoch, own=0)
+    swollen = Deposit.FromString(deposit.SerializeToString() + b"\xba\x3e\x80\x80\x01" + bytes(1 << 14))
+    with pytest.raises(Rejected, match="oversized"):
+        read_deposit(swollen, epoch=epoch, own=0)
