@@ -7,6 +7,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 BASE := .venv/.installed-base
 DEV := .venv/.installed-dev
+FLOWER := .venv/.installed-flower
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -16,7 +17,7 @@ DEV := .venv/.installed-dev
 help:  ## say what each target does (this)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(BASE)  ## hospitals on this machine, real data, one question; ends by itself
+demo: $(BASE)  ## hospitals on this machine, real data, six questions; ends by itself
 	@$(BIN)/farr demo
 
 test: check  ## lint, types, direction of imports, then the tests
@@ -28,7 +29,7 @@ check: $(DEV)  ## lint, types and direction of imports only
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(DEV)  ## the benchmarks: ratios measured side by side in one run
+bench: $(FLOWER)  ## the benchmarks: ratios measured side by side in one run
 	@$(BIN)/python -m benchmarks
 
 slow: $(DEV)  ## the tests that take minutes: distributions, coverage of intervals, scale
@@ -60,6 +61,11 @@ $(DEV): pyproject.toml constraints.txt
 	@echo "Installing Farr and its developers' tools into .venv" >&2
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $(BASE) $(DEV)
+
+$(FLOWER): $(DEV)
+	@echo "Installing Flower into .venv, which a benchmark is compared with" >&2
+	@$(PIP) install -c constraints.txt -e '.[dev,train]'
+	@touch $(BASE) $(DEV) $(FLOWER)
 
 define venv
 @$(PYTHON) -c '' 2>/dev/null || { \

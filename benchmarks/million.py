@@ -66,6 +66,7 @@ def _bare(files: list[str], query: str) -> float:
 def _scanner(file: str, query: str, pipe: Connection) -> None:
     """Hold one hospital's rows in a database of its own and scan them whenever told to."""
     database = duckdb.connect(config={"threads": 1})
+    database.execute("SET enable_progress_bar = false")
     database.execute(f"CREATE TABLE visit AS FROM read_parquet('{file}')")
     database.execute(query.format(table="visit")).fetchall()
     pipe.send(SCAN)

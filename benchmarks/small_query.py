@@ -51,6 +51,7 @@ def _bare(files: list[object]) -> float:
     databases = []
     for file in files:
         database = duckdb.connect(config={"threads": 1})
+        database.execute("SET enable_progress_bar = false")
         database.execute(f"CREATE TABLE visit AS FROM read_parquet('{file}')")
         database.execute(BARE.format(table="visit")).fetchall()
         databases.append(database)

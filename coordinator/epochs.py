@@ -27,6 +27,9 @@ from protocols.farrsum.seat import MOST_DEPOSITS
 from protocols.roster import Roster
 from protocols.wire_pb2 import CoordinatorMessage, Deposits, OpenEpoch, Signed
 
+MOST_LEAP = 1 << 20
+"""How far above the epochs that were stored a hospital may claim to hold a seat: more than decades of them."""
+
 MOST_PACE_SECONDS = 64.0
 """Least time between two openings while hospitals that are there do not take the seats that they are offered."""
 
@@ -133,6 +136,15 @@ class Epochs:
             await asyncio.wait({self._task})
 
     # --- what hospitals and the registrar do
+
+    def check_seat(self, seat: int) -> None:
+        """Raise Rejected for a seat in an epoch that cannot have been.
+
+        Guarantee: no hospital can use the numbers up, which only rise, here and at every hospital, for ever. Test:
+        tests/coordinator/test_epochs.py::test_a_claim_to_an_epoch_far_beyond_any_uses_no_numbers_up.
+        """
+        if seat > self._store.newest_epoch() + MOST_LEAP:
+            raise Rejected("malformed", "a seat in an epoch far beyond any")
 
     def site_connected(self, site: str, seat: int) -> None:
         """Note that a hospital is there and holds its keys up to the epoch ``seat``, 0 for none.

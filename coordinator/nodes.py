@@ -25,6 +25,8 @@ HELLO_SECONDS = 10.0
 
 MOST_TABLES = 1000
 MOST_TEXT = 200
+MOST_STATUS_BYTES = 1 << 15
+"""Longest status, unknown fields included: all hospitals' together go to an analyst in one message."""
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class NodesService(NodesServicer):
 
     def _welcome(self, link: Stream, hello: Hello) -> None:
         members = self._members
+        self._requests.epochs.check_seat(hello.epoch)
         self._links.attach(link)
         self._links.heard(link.site, hello.status)
         link.send(
@@ -126,7 +129,13 @@ async def _hello(messages: AsyncIterator[NodeMessage]) -> Hello:
 
 
 def _checked(status: NodeStatus) -> NodeStatus:
-    """Return a status that is small enough to keep and to show to every analyst."""
+    """Return a status that is small enough to keep and to show to every analyst.
+
+    Guarantee: no hospital can make the federation's description too long to send. Test:
+    tests/coordinator/test_refusals.py::test_a_status_swollen_by_unknown_fields_ends_the_link.
+    """
+    if status.ByteSize() > MOST_STATUS_BYTES:
+        raise Rejected("oversized", "status")
     if len(status.tables) > MOST_TABLES:
         raise Rejected("oversized", "tables")
     for table in status.tables:

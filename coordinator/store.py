@@ -86,7 +86,14 @@ class Store:
     """All reads and writes of the state; each write is durable when its method, or ``together``, returns."""
 
     def __init__(self, file: Path) -> None:
-        """Open the state, making it or bringing it to the newest version."""
+        """Open the state, making it or bringing it to the newest version; only its owner can read it.
+
+        Guarantee: questions and releases are in no file that others on the machine can open. Test:
+        tests/coordinator/test_serve.py::test_the_state_is_its_owners_alone.
+        """
+        # SQLite gives its write-ahead log the permissions of the file, so the file is made first and closed to others.
+        file.touch(mode=0o600)
+        file.chmod(0o600)
         self._connection = sqlite3.connect(file, isolation_level=None)
         migrate(self._connection, MIGRATIONS)
 
@@ -165,6 +172,11 @@ class Store:
             "INSERT INTO epoch SELECT max(coalesce(max(number), 0), ?) + 1, ? FROM epoch RETURNING number",
             (above, roster),
         ).fetchone()
+        return int(number)
+
+    def newest_epoch(self) -> int:
+        """Return the greatest number of an epoch so far; 0: none."""
+        (number,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM epoch").fetchone()
         return int(number)
 
     def add_round(self, request: bytes, epoch: int, slot: int, signed: Signed, opened_at: float) -> None:

@@ -50,8 +50,3 @@ def certificate_request(key: ec.EllipticCurvePrivateKey, name: str) -> bytes:
 def certificate_pem(der: bytes) -> bytes:
     """Return a certificate as PEM; raise ValueError when it is none."""
     return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
-
-
-def certificate_der(pem: bytes) -> bytes:
-    """Return a certificate as DER; raise ValueError when it is none."""
-    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)

@@ -5,7 +5,7 @@ What a hospital is (its name, its public attributes) is known before any row is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import reduce
@@ -69,9 +69,9 @@ def prepared_schema(table: Table) -> dict[str, str]:
 def condition(term: Predicate, rows: Expression, table: Table, site: Site) -> Expression:
     """Return a predicate as a boolean expression over ``rows``, with SQL's unknown where a value is missing."""
     if isinstance(term, Every):
-        return reduce(and_, (condition(part, rows, table, site) for part in term.terms), ibis.literal(value=True))
+        return _joined(and_, [condition(part, rows, table, site) for part in term.terms], empty=True)
     if isinstance(term, Some):
-        return reduce(or_, (condition(part, rows, table, site) for part in term.terms), ibis.literal(value=False))
+        return _joined(or_, [condition(part, rows, table, site) for part in term.terms], empty=False)
     if isinstance(term, Not):
         return ~condition(term.term, rows, table, site)
     if isinstance(term, SiteIs):
@@ -93,6 +93,20 @@ def condition(term: Predicate, rows: Expression, table: Table, site: Site) -> Ex
     if isinstance(term, During) and isinstance(column, DateColumn):
         return rows[term.column].between(term.first or column.first, term.last or column.last)
     raise PlanError(f"column {column.name} cannot be compared that way", remedy="see `farr catalogue show`")
+
+
+def _joined(
+    operator: Callable[[Expression, Expression], Expression], terms: list[Expression], *, empty: bool
+) -> Expression:
+    """Join terms pair by pair.
+
+    Guarantee: whatever ``queries.check`` accepts nests no deeper here than the compiler and the engine take, which one
+    term after the other would from about a thousand on. Test:
+    tests/node/test_scan.py::test_a_condition_of_as_many_terms_as_are_accepted_is_answered.
+    """
+    while len(terms) > 1:
+        terms = [reduce(operator, terms[at : at + 2]) for at in range(0, len(terms), 2)]
+    return terms[0] if terms else ibis.literal(value=empty)
 
 
 def fixed_cell(key: Key, site: Site, catalogue: Catalogue) -> int | None:

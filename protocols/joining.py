@@ -82,7 +82,7 @@ def certificate_key(application: Application) -> ec.EllipticCurvePublicKey:
         request = x509.load_der_x509_csr(application.certificate_request)
         key = request.public_key()
         proven = request.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise Rejected("malformed", "certificate request") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise Rejected("malformed", "the key of a certificate request must be a P-256 key")

@@ -18,6 +18,8 @@ KIND = "request"
 ID_BYTES = 16
 MOST_PLAN_BYTES = 1 << 20
 MOST_TEXT = 1 << 16
+MOST_BYTES = 4 << 20
+"""Longest signed request, whatever it holds: it travels inside the announcement, to every hospital."""
 _TRUST = {
     Trust.NONE: TrustMessage.TRUST_NONE,
     Trust.FIFTH: TrustMessage.TRUST_FIFTH,
@@ -85,9 +87,13 @@ def write(request: Request, key: IdentityKey) -> Signed:
 def read(signed: Signed, *, roster: Roster, now: int) -> Request:
     """Return a request that an analyst of the roster signed and that is still good at ``now``.
 
-    Guarantee: nobody without the analyst's key can make one, or change its plan, price, scope, purpose or expiry.
-    Test: tests/protocols/test_request.py::test_any_changed_field_breaks_the_signature.
+    Guarantee: nobody without the analyst's key can make one, or change its plan, price, scope, purpose or expiry; and
+    none, unknown fields included, makes an announcement that is too long to send. Tests:
+    tests/protocols/test_request.py::test_any_changed_field_breaks_the_signature,
+    test_a_request_swollen_by_unknown_fields_is_refused.
     """
+    if signed.ByteSize() > MOST_BYTES:
+        raise Rejected("oversized", "request")
     analyst = roster.member(signed.signer, Role.ROLE_ANALYST)
     body = verify(signed, kind=KIND, federation=roster.federation, public_key=analyst.identity_key)
     message = checks.parse(RequestMessage, body)

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
 
 from farr import tables
@@ -44,9 +45,12 @@ def up(
     *,
     home: Home,
     catalogue: Annotated[Path, typer.Option(metavar="FILE", help=N_("What the hospitals agree on, TOML."))],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help=N_("The file to split, if --data does not name it."))
+    ] = None,
     data: Annotated[
-        Path, typer.Option(metavar="PATH", help=N_("A folder of hospitals' folders; with --split-by, a file."))
-    ],
+        Path | None, typer.Option(metavar="PATH", help=N_("A folder of hospitals' folders; with --split-by, a file."))
+    ] = None,
     mapping: Annotated[
         Path | None, typer.Option(metavar="FILE", help=N_("How the files are written, where not as agreed."))
     ] = None,
@@ -69,9 +73,10 @@ def up(
     from queries.catalogue_file import read_catalogue
 
     begun = time.monotonic()
+    source = _source(data, file, split_by)
     agreed = read_catalogue(catalogue.read_bytes(), catalogue.name)
     text = _policy(policy, lifetime_epsilon)
-    found = _hospitals(home, data, split_by, table or (agreed.tables[0].name if agreed.tables else ""), sites)
+    found = _hospitals(home, source, split_by, table or (agreed.tables[0].name if agreed.tables else ""), sites)
     if mapping is not None and not mapping.is_file():
         raise FileNotFoundError(2, "no such file", str(mapping))
     federation = labs.Federation(catalogue=agreed, hospitals=found, mapping=mapping, policy=text)
@@ -135,6 +140,14 @@ def status(home: Home, as_json: AsJson = False) -> None:
         return
     rows = [(each.name, str(each.pid), _("running") if runs else _("ended"), each.log) for each, runs in facts]
     output.table(tables.table((_("name"), "pid", _("state"), _("log")), rows, numbers=(1,)))
+
+
+def _source(data: Path | None, file: Path | None, column: str) -> Path:
+    """Return where the data are: named once, and a file as an argument only where it is to be split."""
+    source = data or file
+    if source is None or (data and file) or (file and not column):
+        raise click.UsageError(_("name the data once: --data PATH, or --split-by COLUMN and a file"))
+    return source
 
 
 def _hospitals(home: Path, data: Path, column: str, table: str, most: int | None) -> Sequence[Hospital]:

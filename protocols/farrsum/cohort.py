@@ -75,8 +75,14 @@ def to_bitmap(indexes: Sequence[int], size: int) -> bytes:
 
 
 def from_bitmap(bits: bytes, size: int) -> tuple[int, ...]:
-    """Read a bitmap of exactly ``size`` bits back; raise Rejected for another length or a bit beyond it."""
+    """Read a bitmap of exactly ``size`` bits back; raise Rejected for another length or a bit beyond it.
+
+    Guarantee: a bitmap of another length is not read: what it would unfold to could be more than the memory. Test:
+    tests/protocols/farrsum/test_cohort.py::test_a_bitmap_of_another_length_is_not_unfolded.
+    """
+    if len(bits) != -(-size // 8):
+        raise Rejected("malformed", "bitmap")
     found = tuple(8 * place + bit for place, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1)
-    if len(bits) != -(-size // 8) or (found and found[-1] >= size):
+    if found and found[-1] >= size:
         raise Rejected("malformed", "bitmap")
     return found

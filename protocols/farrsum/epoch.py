@@ -26,6 +26,9 @@ from protocols.wire_pb2 import Role, Signed
 
 KIND = "epoch-key"
 
+MOST_KEY_BYTES = 512
+"""Longest signed key. All of a federation's are sent to each hospital in one message."""
+
 _PROBE = X25519PrivateKey.from_private_bytes(bytes(32))
 """Any key tells a partner's key of small order: every X25519 scalar is a multiple of 8, so the secret is zero."""
 
@@ -102,7 +105,12 @@ def read_key(signed: Signed, *, number: int, roster: Roster, roster_digest: byte
 
     The coordinator reads every key with this before it freezes them, so a hospital whose key would be refused by the
     others holds up nobody but itself.
+
+    Guarantee: no hospital can make the freeze too long for the others to receive, whether in what it signs or around
+    it. Test: tests/protocols/farrsum/test_epoch.py::test_a_key_that_would_swell_the_freeze_is_refused.
     """
+    if signed.ByteSize() > MOST_KEY_BYTES:
+        raise Rejected("oversized", KIND)
     member = roster.member(signed.signer, Role.ROLE_NODE)
     body = verify(signed, kind=KIND, federation=roster.federation, public_key=member.identity_key)
     message = checks.parse(EpochKeyMessage, body)

@@ -22,6 +22,8 @@ from protocols.farrsum.shamir import share
 from protocols.wire_pb2 import Deposit
 
 SEED_BYTES = 32
+MOST_FRAME_BYTES = 128
+"""Most bytes of a deposit beside its shares and backups."""
 AHEAD = 16
 """Slots that a hospital keeps deposited."""
 
@@ -90,12 +92,19 @@ def deposit(
 
 
 def read_deposit(message: Deposit, *, epoch: Epoch, own: int) -> SealedShares:
-    """Take a deposit apart; ``own`` is the index of the hospital that made it. Raises Rejected for wrong sizes."""
+    """Take a deposit apart; ``own`` is the index of the hospital that made it. Raises Rejected for wrong sizes.
+
+    Guarantee: what passes is as long as its epoch makes it, unknown fields included. Test:
+    tests/protocols/farrsum/test_seat.py::test_a_deposit_swollen_by_unknown_fields_is_refused.
+    """
     if message.freeze != epoch.digest:
         raise Rejected("wrong-epoch", "deposit")
     if len(message.backups) != SEED_BYTES * len(epoch.partners(own)):
         raise Rejected("malformed", "backups")
-    return split_shares(message.salt, message.sealed, epoch=epoch, own=own)
+    shares = split_shares(message.salt, message.sealed, epoch=epoch, own=own)
+    if message.ByteSize() > len(message.sealed) + len(message.backups) + MOST_FRAME_BYTES:
+        raise Rejected("oversized", "deposit")
+    return shares
 
 
 def split_shares(salt: bytes, sealed: bytes, *, epoch: Epoch, own: int) -> SealedShares:

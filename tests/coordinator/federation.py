@@ -177,7 +177,7 @@ class Authority:
 class Federation:
     """The parties, and what they hold in common."""
 
-    def __init__(self):
+    def __init__(self, hospitals=HOSPITALS):
         """Found it."""
         self.authority = Authority()
         roles = {
@@ -185,7 +185,7 @@ class Federation:
             "bela": Role.ROLE_ANALYST,
             "convener": Role.ROLE_COORDINATOR,
             "office": Role.ROLE_REGISTRAR,
-            **dict.fromkeys(HOSPITALS, Role.ROLE_NODE),
+            **dict.fromkeys(hospitals, Role.ROLE_NODE),
         }
         self.parties = {id_: self.authority.party(id_, role) for id_, role in roles.items()}
         self.stranger = self.authority.party("stranger", Role.ROLE_ANALYST)

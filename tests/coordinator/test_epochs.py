@@ -6,8 +6,7 @@ import pytest
 
 from coordinator.epochs import MOST_LEAP
 from coordinator.seated import MOST_AHEAD
-from protocols import PROTOCOL_VERSION
-from protocols import announcement
+from protocols import PROTOCOL_VERSION, announcement
 from protocols.farrsum import epoch as epochs
 from protocols.farrsum.epoch import ExchangeKey
 from protocols.roster import digest_of

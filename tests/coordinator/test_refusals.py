@@ -8,7 +8,7 @@ import pytest
 from coordinator.store import Store
 from protocols import roster as rosters
 from protocols.errors import Rejected
-from protocols.wire_pb2 import Nothing, RequestId, RosterVersion
+from protocols.wire_pb2 import NodeMessage, NodeStatus, Nothing, RequestId, RosterVersion
 from protocols.wire_pb2_grpc import AnalystsStub, MembershipStub, NodesStub
 from queries.canonical import encode
 from queries.plan import Aggregate, Bound, CodeKey

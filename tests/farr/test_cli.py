@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 import farr
-from farr import texts
+from farr import nodes, texts
 from farr.cli import figures, main
 from farr.errors import FarrError
 from farr.states import read as read_state
@@ -145,6 +145,23 @@ def test_a_file_to_split_may_be_the_argument(run):
     code, _out, err = run("lab", "up", "--home", "h", "--catalogue", "none.toml", "--split-by", "site", "d.csv")
     assert code == 1
     assert "none.toml" in err
+
+
+def test_a_flag_comes_before_the_environment_the_file_and_the_default(run, tmp_path, monkeypatch):
+    """Each source of a node's setting counts only where none before it speaks."""
+    seen = []
+    monkeypatch.setattr(nodes, "findings", lambda _home, source: seen.append(source.memory_limit) or ())
+    lines = f'data = "{tmp_path}"\n'
+    for written, environment, flag in (
+        (lines, "", ()),
+        (lines + 'memory_limit = "3MB"\n', "", ()),
+        (lines + 'memory_limit = "3MB"\n', "2MB", ()),
+        (lines + 'memory_limit = "3MB"\n', "2MB", ("--memory-limit", "1MB")),
+    ):
+        (tmp_path / "node.toml").write_text(written)
+        monkeypatch.setenv("FARR_MEMORY_LIMIT", environment)
+        assert run("node", "check", "--home", str(tmp_path), *flag)[0] == 0
+    assert seen == ["512MB", "3MB", "2MB", "1MB"]
 
 
 def test_a_refusal_points_at_the_place_and_says_what_to_do(run):

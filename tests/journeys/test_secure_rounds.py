@@ -5,8 +5,11 @@ import time
 
 import pytest
 
+from coordinator import epochs
 from protocols.wire_pb2 import RequestId, State
+from tests.coordinator import federation as parties
 from tests.coordinator.federation import HOSPITALS, Federation
+from tests.journeys import hospitals
 from tests.journeys.hospitals import PRICE, Service, town
 
 
@@ -273,5 +276,30 @@ def test_a_cancelled_round_burns_its_slot_and_nothing_else(federation, tmp_path)
                 service.slow = 0.0
             status = await place.ask()
             assert place.announced(await place.answer(status)).slot == 2
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.slow
+def test_150_hospitals_are_all_of_the_committee(tmp_path, monkeypatch):
+    """The most that serve without a draw, over real connections: one is away, one drops out, the sum is exact."""
+    # All of them share this machine's cores and one interpreter, so everything takes a hundred times as long.
+    for module, name in ((hospitals, "SOON"), (parties, "SOON"), (epochs, "KEY_SECONDS"), (epochs, "DEPOSIT_SECONDS")):
+        monkeypatch.setattr(module, name, 300)
+    sites = tuple(f"h{number:03}" for number in range(150))
+
+    async def scenario():
+        changes = {"round_seconds": 200, "straggler_seconds": 5, "phase_seconds": 60, "settle_seconds": 10}
+        async with town(tmp_path, Federation(sites), epoch_seconds=7200, **changes) as place:
+            for site in sites[1:]:
+                place.services[site] = Service(place, site, entry=1)
+                place.services[site].start()
+            await place.gathered(sites[1:])
+            place.services[sites[-1]].deaf = True
+            status = await place.ask(sites=sites, minimum=120)
+            announced = place.announced(await place.answer(status))
+            assert await place.figures(status) == [148.0, 148.0]
+            assert len(announced.contributors) == 149
+            assert (announced.minimum, announced.colluders, announced.honest) == (120, 49, 71)
 
     asyncio.run(scenario())

@@ -18,6 +18,8 @@ from node import scan as scan_module
 from node.prepare import Prepared
 from node.scan import Scanner
 from protocols.errors import Rejected
+from queries.canonical import encode
+from queries.check import check
 from queries.plan import (
     EVERYTHING,
     Aggregate,
@@ -257,6 +259,15 @@ def test_an_engine_failure_says_nothing_of_the_engine(made, monkeypatch: pytest.
     assert (refused.value.code, refused.value.detail) == ("unavailable", "ConversionException")
     assert refused.value.__suppress_context__
     scanner.close()
+
+
+@pytest.mark.parametrize("joined", [Some, Every])
+def test_a_condition_of_as_many_terms_as_are_accepted_is_answered(made, rows, joined) -> None:
+    """Two thousand terms side by side: neither the compiler nor the engine meets them nested as deep."""
+    terms = [Between(column="sbp", low=low, high=high) for low in range(700) for high in (2990, 2991, 2992)]
+    tally = shape(AGREED, where=joined(terms=tuple(sorted(terms, key=encode))))
+    check(tally.plan, AGREED)
+    assert scan(made, tally, AGREED).tolist() == tally_of(rows, tally, AGREED, SITE, ATTRIBUTES).tolist()
 
 
 def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:

@@ -73,6 +73,16 @@ def test_the_noise_follows_from_the_roster_and_the_requests_trust(trust, collude
             read(signed(asked=asked, **(right | wrong)))
 
 
+def test_colluders_are_counted_in_the_whole_roster():
+    """A small round of a large federation may hold all its colluders: h is m less c of nine, whoever contributes."""
+    more = tuple(member(f"fez-{number}", Role.ROLE_NODE) for number in range(4))
+    nine = roster(members=tuple(sorted((*roster().members, *more), key=lambda each: each.id)))
+    assert read(signed(colluders=2, honest=1), held=nine).contributors == HOSPITALS
+    for wrong in ({"colluders": 1, "honest": 3}, {"colluders": 2, "honest": 3}, {"colluders": 2, "honest": 2}):
+        with pytest.raises(Rejected, match="malformed"):
+            read(signed(**wrong), held=nine)
+
+
 def test_contributors_that_the_request_does_not_ask_are_welcome():
     """They hide the others; the request's own minimum is counted among those that it asks."""
     asked = request(sites=HOSPITALS[:2])

@@ -116,6 +116,20 @@ def test_bitmaps_survive_the_round_trip(data, size):
     assert from_bitmap(bits, size) == tuple(sorted(chosen))
 
 
+class Sealed(bytes):
+    """Bytes whose length may be asked for, and nothing else."""
+
+    def __iter__(self):
+        """Fail."""
+        raise AssertionError("it was read")
+
+
+def test_a_bitmap_of_another_length_is_not_unfolded():
+    """A message of 16 MiB would unfold to 134 million numbers: its length alone is reason to refuse it."""
+    with pytest.raises(Rejected, match="malformed: bitmap"):
+        from_bitmap(Sealed(b"\xff" * 64), 10)
+
+
 @pytest.mark.parametrize(
     ("bits", "size"), [(b"\x10", 4), (b"", 4), (b"\x01\x00", 4), (bytes(1 << 16), 4), (b"\x00\x02", 9)]
 )

@@ -181,7 +181,7 @@ def test_an_oversized_freeze_is_refused(setting, monkeypatch):
         setting.read()
 
 
-@pytest.mark.parametrize("length", [0, 31, 33, 1 << 16])
+@pytest.mark.parametrize("length", [0, 31, 33, 64])
 def test_an_exchange_key_has_32_bytes(setting, length):
     """Any other length is refused."""
     bad = setting.body(setting.members.names[4], exchange_key=bytes(length))
