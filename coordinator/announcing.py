@@ -25,7 +25,8 @@ def announce(
     """
     epoch, roster = seated.epoch, seated.roster
     asked = requests.read(question.signed, roster=roster, now=int(now))
-    minimum = least_survivors(epoch.parameters, len(cohort))
+    # A request that bears fewer absences has more honest shares to rely on, and so less noise.
+    minimum = least_survivors(epoch.parameters, len(cohort), asked.minimum)
     announcement = Announcement(
         request=asked,
         signed_request=question.signed,

@@ -33,10 +33,10 @@ MOST_LEAP = 1 << 20
 MOST_PACE_SECONDS = 64.0
 """Least time between two openings while hospitals that are there do not take the seats that they are offered."""
 
-KEY_SECONDS = 1.0
+KEY_SECONDS = 3.0
 """How long hospitals have to send a key."""
 
-DEPOSIT_SECONDS = 2.0
+DEPOSIT_SECONDS = 6.0
 """How long hospitals have to prepare their first slots; one that is later takes part from then on."""
 
 GATHER_SECONDS = 3.0

@@ -48,9 +48,12 @@ class Sharing:
     """h: shares of noise that make the whole; 1: each hospital adds the whole noise."""
 
 
-def sharing(hospitals: int, trust: Trust) -> Sharing:
-    """Return how ``hospitals`` share the noise under a trust setting; raise Rejected where they are too few."""
-    minimum = least_survivors(parameters(roster_nodes=hospitals, nodes=hospitals), hospitals)
+def sharing(hospitals: int, trust: Trust, needed: int) -> Sharing:
+    """Return how ``hospitals`` share the noise under a trust setting; raise Rejected where they are too few.
+
+    ``needed``: fewest that must answer. The fewer absences an analyst puts up with, the less noise each adds.
+    """
+    minimum = least_survivors(parameters(roster_nodes=hospitals, nodes=hospitals), hospitals, needed)
     return Sharing(
         hospitals=hospitals,
         minimum=minimum,
@@ -116,7 +119,7 @@ def prepare(question: Question, terms: Terms, catalogue: Catalogue, *, hospitals
         )
     if terms.within and terms.epsilon is not None:
         raise FarrError("terms", _("--within and --epsilon both set the price"), remedy=_("give one of the two"))
-    shared = sharing(hospitals, terms.trust)
+    shared = sharing(hospitals, terms.trust, minimum)
     asked = units(rho_of(EPSILON if terms.epsilon is None else terms.epsilon))
     if terms.within:
         # A share is one of a count or a sum; of other columns, the expected rows say nothing about the value.
@@ -150,7 +153,7 @@ def settings(asking: Asking, catalogue: Catalogue) -> Mapping[Trust, tuple[Shari
     """Return, under each trust setting, how the noise would be shared and the half-widths at the same price."""
     found = {}
     for trust in Trust:
-        shared = sharing(asking.sharing.hospitals, trust)
+        shared = sharing(asking.sharing.hospitals, trust, asking.minimum)
         measurement = measure(asking.question, asking.rho_units, catalogue, shared)
         other = replace(asking, sharing=shared, measurement=measurement)
         found[trust] = (shared, half_widths(other, catalogue))

@@ -178,8 +178,11 @@ def keeps_row_back(policy: Policy, *, plan: Plan, announcement: Announcement, ro
     A group of fewer than k of the hospitals asked tells its members apart. All of the answer is kept back then, since
     the difference between two of its parts would give the hospital's own part away.
 
-    Guarantee: with ``own_row = false`` no released number, and no difference of numbers in one release, rests on the
-    records of fewer than k hospitals of which this is one. Test:
+    Hospitals are counted as asked: some of a group may drop out of the round, or keep their own records back, so a
+    group of just k may rest on fewer. The noise is the same for all that.
+
+    Guarantee: with ``own_row = false`` no released number, and no difference of numbers in one release, is about fewer
+    than k of the hospitals asked, of which this is one. Test:
     tests/node/test_policy.py::test_a_group_smaller_than_k_is_kept_back.
     """
     if policy.own_row:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
@@ -80,6 +81,8 @@ def prepare(
             raise SourceError("changed while it was read", file=str(data), remedy="start again when it is complete")
         finished = scratch / "tables.duckdb"
         finished.chmod(0o600)
+        with finished.open("rb") as file:
+            os.fsync(file.fileno())
         finished.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -38,6 +38,9 @@ MOST_ROUNDS = 256
 
 KEY_SEED_BYTES = 32
 
+MOST_LEAP = 1 << 40
+"""How far an epoch's number may lie above the last one, so that a coordinator cannot use them all up at once."""
+
 
 def _no_step(name: str) -> None:
     """Where tests look at, or end, the process between two steps."""
@@ -112,7 +115,7 @@ class Seats:
         """
         if message.roster != roster.version:
             raise Rejected("stale-roster", f"epoch for {message.roster}, held {roster.version}")
-        if not 0 < message.epoch <= MOST_INTEGER:
+        if not 0 < message.epoch <= min(self._promises.epoch().number + MOST_LEAP, MOST_INTEGER):
             raise Rejected("malformed", "epoch")
         if self._member not in roster.nodes:
             raise Rejected("unknown-member", self._member)

@@ -102,7 +102,7 @@ def run_round(
         slot_shares[site] = kept[convened.slot]
 
     # Announce: the coordinator opens the round for everybody in the epoch.
-    minimum = least_survivors(epoch.parameters, len(epoch.members))
+    minimum = least_survivors(epoch.parameters, len(epoch.members), asked.minimum)
     announcement = Announcement(
         request=asked,
         signed_request=request,

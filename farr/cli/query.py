@@ -50,7 +50,12 @@ def query(
         typer.Option(metavar="N", help=N_("The rows that you expect in a cell, for --within and --dry-run.")),
     ] = None,
     minimum: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help=N_("Fewest hospitals for an answer; else four in five."))
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help=N_("Fewest hospitals for an answer, else four in five; the fewer may be absent, the less noise."),
+        ),
     ] = None,
     rows_per_patient: Annotated[
         int | None,

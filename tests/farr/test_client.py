@@ -122,6 +122,13 @@ def test_the_plain_form_is_the_contract_of_json(asked):
     assert plain["remaining"].keys() == set(harbour.SITES)
 
 
+def test_what_a_higher_minimum_saves_is_foreseen(asked):
+    """A dry run knows that a question that bears no absence has one more honest share, hence a smaller error."""
+    usual, strict = (asked.estimate(BY_SEX, Terms(minimum=minimum)) for minimum in (None, 5))
+    assert (usual.sharing.honest, strict.sharing.honest) == (3, 4)
+    assert strict.measurement.blocks[0].variance(5) < usual.measurement.blocks[0].variance(5)
+
+
 @pytest.mark.parametrize(("silent", "contributors"), [((), 5), (("elba",), 4)])
 @pytest.mark.parametrize(("trust", "shared"), [(Trust.THIRD, 3), (Trust.NONE, 4)])
 def test_the_noise_that_is_stated_is_that_of_all_in_the_sum(asked, quay, silent, contributors, trust, shared):

@@ -38,6 +38,20 @@ def test_a_question_is_answered_under_masks(federation, tmp_path):
     asyncio.run(scenario())
 
 
+def test_a_question_that_bears_no_absence_needs_less_noise(federation, tmp_path):
+    """With a minimum of all five m is 5, so h is 4 instead of 3, and the sum of all is as exact as it says."""
+
+    async def scenario():
+        async with town(tmp_path, federation) as place:
+            await place.open()
+            status = await place.ask(minimum=5)
+            announced = place.announced(await place.answer(status))
+            assert (announced.minimum, announced.colluders, announced.honest) == (5, 1, 4)
+            assert await place.figures(status) == [11111.0, 11111.0]
+
+    asyncio.run(scenario())
+
+
 def test_a_dropout_before_the_upload_is_left_out_and_not_charged(federation, tmp_path):
     """One hears the announcement and never answers: the sum over four, its slot's secret opened, nothing charged."""
 
@@ -210,7 +224,7 @@ def test_hospitals_that_are_not_asked_hide_the_others_at_no_cost(federation, tmp
     [
         ({"most_epsilon_per_question": "0.01"}, "cost-limit"),
         ({"lifetime_epsilon": "0.01", "most_epsilon_per_question": "10"}, "budget"),
-        ({"least_honest": "4"}, "policy"),
+        ({"least_honest": "5"}, "policy"),
     ],
 )
 def test_a_hospital_that_withholds_adds_zeros_and_says_so(federation, tmp_path, line, code):
