@@ -160,7 +160,8 @@ def test_a_real_node_answers_a_real_coordinator(tmp_path, federation):
     assert code == 0
     charge, later = listed["charges"]
     assert charge["analyst"] == "ada"
-    assert charge["evidence"]["honest"] == 3
+    # All five must answer, so m is 5 and, with one colluder feared, h is 4.
+    assert charge["evidence"]["honest"] == 4
     assert later["epoch"] > charge["epoch"]
     spent = charge["units"] + later["units"]
     assert spent == listed["spent_units"] == listed["lifetime_units"] - listed["remaining_units"]
