@@ -19,6 +19,7 @@ from protocols.checks import SKEW
 from protocols.credentials import Credentials
 from protocols.errors import Rejected
 from protocols.signing import IdentityKey
+from protocols.token import JoinToken
 from protocols.wire_pb2 import Role, Signed
 
 
@@ -54,6 +55,21 @@ class Expected:
     """Own signing key."""
     tls_key: ec.EllipticCurvePrivateKey = field(repr=False)
     """Own TLS key."""
+
+
+def expected_by(token: JoinToken, folder: Path) -> Expected:
+    """Return what whoever joins with a token expects, with its own keys, which are made in ``folder`` if need be."""
+    identity, tls_key = own_keys(folder)
+    return Expected(
+        federation=token.federation,
+        member=token.member,
+        role=token.role,
+        address=token.address,
+        ca_certificate=token.ca_certificate,
+        registrar_key=token.registrar_key,
+        identity=identity,
+        tls_key=tls_key,
+    )
 
 
 def own_keys(folder: Path) -> tuple[IdentityKey, ec.EllipticCurvePrivateKey]:

@@ -69,17 +69,7 @@ def join(
             remedy=_("name another folder with --home; one folder is one member"),
         )
     files.make_folder(folder)
-    identity, tls_key = admitted.own_keys(folder)
-    expected = admitted.Expected(
-        federation=token.federation,
-        member=token.member,
-        role=token.role,
-        address=token.address,
-        ca_certificate=token.ca_certificate,
-        registrar_key=token.registrar_key,
-        identity=identity,
-        tls_key=tls_key,
-    )
+    expected = admitted.expected_by(token, folder)
     application = _application(folder, token, expected)
     caller = Caller(
         address=token.address,

@@ -1,7 +1,7 @@
 """How integers are summed unseen, who is who, what was said.
 
-Pure: no sockets, no patients, no clock, no randomness; entropy and time are arguments. ``round.py`` runs a whole round
-in memory and is the specification that the services follow.
+Pure: no sockets, no patients, no clock, no randomness; entropy and time are arguments. ``rehearsal.py`` runs a whole
+round in memory, message by message, and is the specification that the services follow.
 """
 
 from __future__ import annotations

@@ -105,20 +105,10 @@ def _complete(registrar: Registrar, member: _Joining, now: int) -> None:
     grant = registrar.registry.grant(hashlib.sha256(token.certificate).digest())
     if grant is None or grant.certificate is None:
         raise FarrError("bad-token", _("{member} was not admitted").format(member=token.member))
-    identity, tls_key = admitted.own_keys(member.folder)
+    expected = admitted.expected_by(token, member.folder)
     answer = admitted.Answer(
         certificate=grant.certificate,
         roster=registrar.registry.roster(),
         catalogue=registrar.federation.catalogue,
-    )
-    expected = admitted.Expected(
-        federation=token.federation,
-        member=token.member,
-        role=token.role,
-        address=token.address,
-        ca_certificate=token.ca_certificate,
-        registrar_key=token.registrar_key,
-        identity=identity,
-        tls_key=tls_key,
     )
     homes.write(member.folder, admitted.check(answer, expected, now=now))

@@ -76,6 +76,25 @@ def test_every_share_is_wide_enough_on_its_grid(blocks, rho, honest):
         ) < LEAST_SHARE_SCALE + Fraction(1, 512)
 
 
+def _coverage(scale, contributors):
+    """Return how often a normal 95 % interval holds the truth, by the law of the noise on its grid."""
+    deviation = scale * contributors**0.5
+    steps = range(-int(10 * deviation), int(10 * deviation) + 1)
+    weights = {step: math.exp(-(step**2) / (2 * deviation**2)) for step in steps}
+    inside = sum(weight for step, weight in weights.items() if abs(step) <= 1.959963984540054 * deviation)
+    return inside / sum(weights.values())
+
+
+def test_a_normal_interval_covers_what_it_says_on_the_grid():
+    """From the least share scale on, 94 to 96 % wherever three or more hospitals answer; at half of it, not."""
+    scales = [LEAST_SHARE_SCALE + step / 64 for step in range(256)]
+    found = [_coverage(scale, contributors) for contributors in (3, 4, 5, 10) for scale in scales]
+    assert 0.94 < min(found) <= max(found) < 0.96
+    coarse = [_coverage(scale / 2, 5) for scale in scales]
+    assert min(coarse) < 0.94
+    assert max(coarse) > 0.96
+
+
 @settings(deadline=None)
 @given(blocks=BLOCKS, rho=RHOS, honest=HONEST)
 def test_the_honest_shares_together_make_the_target_noise(blocks, rho, honest):
