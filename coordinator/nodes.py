@@ -140,4 +140,10 @@ def _checked(status: NodeStatus) -> NodeStatus:
         raise Rejected("oversized", "tables")
     for table in status.tables:
         checks.at_most(table, MOST_TEXT, "table name")
+    offered = set(status.tables)
+    said = [each.table for each in status.loaded]
+    if not offered.issuperset(said) or len(set(said)) != len(said):
+        raise Rejected("malformed", "a day of a table that is not offered, or two")
+    for each in status.loaded:
+        checks.day(each.day, "loaded through")
     return status

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from farr.errors import FarrError
+from farr.late import Late
 from farr.texts import _
 from protocols.farrsum.parameters import Trust, honest, least_survivors, parameters
 from queries.accounting import epsilon_of, rho_of, rho_of_units, units
-from queries.answer import expected_half_widths
 from queries.catalogue import Catalogue
+from queries.coarser import Coarser, coarser
+from queries.figures import FREE
+from queries.foresight import Foreseen, foresee
 from queries.measurement import Measurement, calibrate, check_headroom
+from queries.quantity import Floats
 from queries.question import Question
 from queries.sensitivity import of_tally
 from queries.tally import tally
-from queries.view import KeyTerm
+from queries.view import AxisTerm, KeyTerm, Pages, View
 
 EPSILON = 0.5
 """The epsilon of a question that names no other."""
@@ -27,8 +31,6 @@ MOST_EPSILON = 20.0
 
 SHARE_NEEDED = 4, 5
 """Of the hospitals asked, the share that must answer unless said otherwise, as a fraction."""
-
-PERCENT = ("%", "％")
 
 Widths = dict[str, float | None]
 """Half-widths by column."""
@@ -80,6 +82,8 @@ class Terms:
     """Whether a new answer is wanted although a released one would serve."""
     trust: Trust = Trust.THIRD
     """How many hospitals are feared to collude with the coordinator: fewer, less noise, if their policies agree."""
+    late: Late = Late.STOP
+    """What to do about hospitals that have not loaded the whole period."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +104,8 @@ class Asking:
     """Who adds it."""
     measurement: Measurement
     """The noise that the price buys."""
+    earlier: Sequence[Floats] | None = None
+    """Sums of an earlier release of the same plan, by which figures are foreseen; None: there is none."""
 
     @property
     def epsilon(self) -> float:
@@ -107,8 +113,19 @@ class Asking:
         return epsilon_of(rho_of_units(self.rho_units))
 
 
-def prepare(question: Question, terms: Terms, catalogue: Catalogue, *, hospitals: int, statement: str = "") -> Asking:
-    """Price a question to a federation of ``hospitals``; raise FarrError, Rejected or QueryError where it cannot be."""
+def prepare(
+    question: Question,
+    terms: Terms,
+    catalogue: Catalogue,
+    *,
+    hospitals: int,
+    statement: str = "",
+    earlier: Sequence[Floats] | None = None,
+) -> Asking:
+    """Price a question to a federation of ``hospitals``; raise FarrError, Rejected or QueryError where it cannot be.
+
+    ``earlier``: block by block the sums of an earlier release of the same plan, for what to expect.
+    """
     sites = len(question.sites)
     minimum = -(-sites * SHARE_NEEDED[0] // SHARE_NEEDED[1]) if terms.minimum is None else terms.minimum
     if not 1 <= minimum <= sites:
@@ -121,20 +138,23 @@ def prepare(question: Question, terms: Terms, catalogue: Catalogue, *, hospitals
         raise FarrError("terms", _("--within and --epsilon both set the price"), remedy=_("give one of the two"))
     shared = sharing(hospitals, terms.trust, minimum)
     asked = units(rho_of(EPSILON if terms.epsilon is None else terms.epsilon))
-    if terms.within:
-        # A share is one of a count or a sum; of other columns, the expected rows say nothing about the value.
-        share = terms.within.rstrip().endswith(PERCENT)
-        asked = _price(question, _target(terms), None if share else terms.expect, catalogue, shared)
-    measurement = measure(question, asked, catalogue, shared)
-    return Asking(
+    asking = Asking(
         question=question,
         statement=statement,
         terms=terms,
         rho_units=asked,
         minimum=minimum,
         sharing=shared,
-        measurement=measurement,
+        measurement=measure(question, asked, catalogue, shared),
+        earlier=earlier,
     )
+    return _priced(asking, catalogue) if terms.within else asking
+
+
+def at_price(asking: Asking, rho_units: int, catalogue: Catalogue) -> Asking:
+    """Return the same question at another price."""
+    measurement = measure(asking.question, rho_units, catalogue, asking.sharing)
+    return replace(asking, rho_units=rho_units, measurement=measurement)
 
 
 def trust_of(written: str) -> Trust:
@@ -146,6 +166,18 @@ def trust_of(written: str) -> Trust:
         "terms",
         _("{trust} is not a trust setting").format(trust=written),
         remedy=_("write none, one-fifth or one-third"),
+    )
+
+
+def late_of(written: str) -> Late:
+    """Return what to do about hospitals that are not ready, by its name; raise FarrError for another."""
+    for late in Late:
+        if late.value == written:
+            return late
+    raise FarrError(
+        "terms",
+        _("{late} is nothing to do about late hospitals").format(late=written),
+        remedy=_("write stop, ask or leave-out"),
     )
 
 
@@ -175,52 +207,73 @@ def half_widths(asking: Asking, catalogue: Catalogue) -> Widths:
     It holds if every hospital takes part. Where the terms say how many rows to expect in a cell, that of ratios can be
     foreseen too.
     """
-    return _widths(asking.question, asking.measurement, catalogue, asking.terms.expect, asking.sharing)
+    return {name: found.half for name, found in foreseen(asking, catalogue).items()}
 
 
-def _widths(
-    question: Question, measurement: Measurement, catalogue: Catalogue, expect: float | None, shared: Sharing
-) -> Widths:
-    found = expected_half_widths(
-        question.plan, question.view, catalogue, measurement, contributors=shared.hospitals, expect=expect
-    )
-    columns = zip(question.view.columns, found, strict=True)
-    return {column.name: half for column, half in columns if not isinstance(column.expression, KeyTerm)}
-
-
-def _target(terms: Terms) -> float:
-    """Return the half-width that the terms ask for."""
-    written = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([%％]?)\s*", terms.within)
-    if not written or float(written[1]) == 0:
-        raise FarrError(
-            "terms",
-            _("{within} says not how exact the answer shall be").format(within=terms.within),
-            remedy=_("write a share such as 5%, or a number such as 20"),
+def foreseen(asking: Asking, catalogue: Catalogue) -> dict[str, Foreseen]:
+    """Return by column of figures what to expect of it, if every hospital takes part."""
+    found: dict[str, Foreseen] = {}
+    for view in asking.question.pages.views:
+        columns = foresee(
+            asking.question.plan,
+            view,
+            catalogue,
+            asking.measurement,
+            contributors=asking.sharing.hospitals,
+            expect=asking.terms.expect,
+            earlier=asking.earlier,
         )
-    if not written[2]:
-        return float(written[1])
-    if terms.expect is None or not math.isfinite(terms.expect) or terms.expect == 0:
-        raise FarrError(
-            "terms",
-            _("{within} of what? The expected value is missing").format(within=terms.within.strip()),
-            remedy=_("add --expect with the value that you expect, or write --within with a plain number"),
-        )
-    return abs(terms.expect) * float(written[1]) / 100
+        for column, expected in zip(view.columns, columns, strict=True):
+            if expected is not None:
+                found[f"{view.title}: {column.name}" if view.title else column.name] = expected
+    return found
 
 
-def _price(question: Question, target: float, expect: float | None, catalogue: Catalogue, shared: Sharing) -> int:
-    """Return the least price at which the widest column that can be foreseen is at most ``target`` off."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """A coarser way to ask whose figures would be reliable."""
+
+    instead: Coarser
+    """Which key to replace, and by what."""
+    relative: float
+    """The greatest half-width over the figure that is expected there."""
+
+
+def advise(asking: Asking, catalogue: Catalogue) -> Advice | None:
+    """Return the least coarse way to ask, one key changed, at which all expected figures are free to use.
+
+    None where they are already, where nothing is expected, or where no single change is enough.
+    """
+    expect, question = asking.terms.expect, asking.question
+    if not expect or len(question.plan.parts) != 1 or len(question.pages.views) != 1:
+        return None
+    if all(found.reliability in ("", FREE) for found in foreseen(asking, catalogue).values()):
+        return None
+    shown = [column for column in question.view.columns if not isinstance(column.expression, (KeyTerm, AxisTerm))]
+    view = View(columns=tuple(shown))
+    for instead in sorted(coarser(question.part, catalogue), key=lambda each: each.factor):
+        plan = replace(question.plan, parts=(instead.part,))
+        other = replace(question, plan=plan, pages=Pages(views=(view,)))
+        terms = replace(asking.terms, expect=expect * instead.factor)
+        measurement = measure(other, asking.rho_units, catalogue, asking.sharing)
+        found = foreseen(
+            replace(asking, question=other, terms=terms, measurement=measurement, earlier=None), catalogue
+        ).values()
+        relative = [each.relative for each in found if each.relative is not None]
+        if relative and all(each.reliability in ("", FREE) for each in found):
+            return Advice(instead=instead, relative=max(relative))
+    return None
+
+
+def _priced(asking: Asking, catalogue: Catalogue) -> Asking:
+    """Return the question at the least price at which its widest column is as exact as the terms ask."""
+    target, share = _target(asking.terms)
 
     def widest(price: int) -> float:
-        measurement = measure(question, price, catalogue, shared)
-        widths = _widths(question, measurement, catalogue, expect, shared)
-        known = [half for half in widths.values() if half is not None]
+        found = foreseen(at_price(asking, price, catalogue), catalogue).values()
+        known = [width for each in found if (width := each.relative if share else each.half) is not None]
         if not known:
-            raise FarrError(
-                "terms",
-                _("no column of this question has an error that can be foreseen: each is a ratio or a product"),
-                remedy=_("add --expect with the rows in a cell, add a count, or give the price with --epsilon"),
-            )
+            raise _unforeseen(asking, share=share)
         return max(known)
 
     low, high = 1, units(rho_of(MOST_EPSILON))
@@ -229,6 +282,10 @@ def _price(question: Question, target: float, expect: float | None, catalogue: C
             "terms",
             _("an error of at most {target:g} would cost more than an epsilon of {most:g}").format(
                 target=target, most=MOST_EPSILON
+            )
+            if not share
+            else _("an error of at most {percent:g} % would cost more than an epsilon of {most:g}").format(
+                percent=100 * target, most=MOST_EPSILON
             ),
             remedy=_("accept a wider interval, group more coarsely, or ask for fewer figures at once"),
         )
@@ -236,4 +293,41 @@ def _price(question: Question, target: float, expect: float | None, catalogue: C
     while high - low > max(1, high // 1000):
         middle = (low + high) // 2
         low, high = (low, middle) if widest(middle) <= target else (middle, high)
-    return high
+    return at_price(asking, high, catalogue)
+
+
+def _target(terms: Terms) -> tuple[float, bool]:
+    """Return the half-width that the terms ask for, and whether it is a share of the figure."""
+    written = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([%％]?)\s*", terms.within)
+    if not written or float(written[1]) == 0:
+        raise FarrError(
+            "terms",
+            _("{within} says not how exact the answer shall be").format(within=terms.within),
+            remedy=_("write a share such as 5%, or a number such as 20"),
+        )
+    if not written[2]:
+        return float(written[1]), False
+    if terms.expect is not None and (not math.isfinite(terms.expect) or terms.expect == 0):
+        raise FarrError(
+            "terms",
+            _("{within} of nothing").format(within=terms.within.strip()),
+            remedy=_("give --expect the rows that you expect in a cell"),
+        )
+    return float(written[1]) / 100, True
+
+
+def _unforeseen(asking: Asking, *, share: bool) -> FarrError:
+    if share and asking.terms.expect is None and asking.earlier is None:
+        return FarrError(
+            "terms",
+            _("{within} of what? The expected value is missing").format(within=asking.terms.within.strip()),
+            remedy=_(
+                "add --expect with the rows that you expect in a cell, or write --within with a plain number; after a "
+                "first answer to the same question, its figures are taken"
+            ),
+        )
+    return FarrError(
+        "terms",
+        _("no column of this question has an error that can be foreseen: each is a ratio or a product"),
+        remedy=_("add --expect with the rows in a cell, add a count, or give the price with --epsilon"),
+    )

@@ -6,18 +6,20 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from farr import asking as askings
-from farr import federation, opening, states, submitted
+from farr import federation, opening, readiness, states, submitted
 from farr import home as homes
 from farr.asking import Asking, Terms
 from farr.channel import Line
 from farr.errors import FarrError
 from farr.federation import Hospital, Known
 from farr.lab.record import analyst_home
+from farr.late import Late
 from farr.opening import Opened
 from farr.result import Result
 from farr.states import RequestState
@@ -32,6 +34,7 @@ from queries.build import Builder
 from queries.build import question as build
 from queries.canonical import encode
 from queries.catalogue import Catalogue
+from queries.quantity import Floats
 from queries.question import Question
 from queries.sql import read as read_sql
 
@@ -135,18 +138,20 @@ class Federation:
         fresh: bool = False,
         purpose: str = "",
         trust: str = Trust.THIRD.value,
+        late: str = Late.STOP.value,
         timeout: float | None = None,
     ) -> DataFrame:
         """Ask in SQL and return a table with x, x_low and x_high for every figure x.
 
         ``epsilon`` is the price, 0.5 unless ``within`` says how exact the answer shall be: ``"5%"`` of ``expect``, or
         a half-width such as ``"20"``. ``trust`` says how many hospitals are feared to collude: ``none``, ``one-fifth``
-        or ``one-third``. What else there is to know of the answer (privacy, hospitals, release, cost, flags) is in
-        ``frame.attrs["farr"]``. Raises FarrError or QueryError; a refused statement costs nothing.
+        or ``one-third``. ``late`` says what to do about hospitals that have not loaded the whole period: ``stop``,
+        ``ask`` or ``leave-out``. What else there is to know of the answer (privacy, hospitals, release, cost, flags) is
+        in ``frame.attrs["farr"]``. Raises FarrError or QueryError; a refused statement costs nothing.
         """
         terms = Terms(
             epsilon=epsilon, expect=expect, within=within, minimum=minimum, purpose=purpose, fresh=fresh,
-            trust=askings.trust_of(trust),
+            trust=askings.trust_of(trust), late=askings.late_of(late),
         )  # fmt: skip
         return self.ask(statement, terms, rows_per_patient=rows_per_patient, timeout=timeout).to_frame()
 
@@ -179,7 +184,15 @@ class Federation:
     ) -> Asking:
         """Price a question without asking it: no request leaves, no record is read, nothing is charged."""
         self.refresh()
-        return self._prepare(asked, terms or Terms(), rows_per_patient)
+        terms = terms or Terms()
+        # Whoever only looks may look at a question that some hospitals are not ready for.
+        looking = replace(terms, late=Late.ASK) if terms.late is Late.STOP else terms
+        return self._prepare(asked, looking, rows_per_patient, foresee=True)
+
+    def late(self, asking: Asking) -> dict[str, tuple[str, date]]:
+        """Return the hospitals that are asked and not ready: by id, a table and the day to which it is loaded."""
+        asked = [hospital for hospital in self.known.hospitals if hospital.id in asking.question.sites]
+        return readiness.late(asking.question.plan, self.catalogue, asked)
 
     def submit(
         self,
@@ -236,14 +249,46 @@ class Federation:
 
     # --- steps
 
-    def _prepare(self, asked: str | Question, terms: Terms, rows_per_patient: int | None) -> Asking:
+    def _prepare(
+        self, asked: str | Question, terms: Terms, rows_per_patient: int | None, *, foresee: bool = False
+    ) -> Asking:
         known = self.known
         if not known.roster.nodes:
             raise federation.no_hospitals()
+        statement = "" if isinstance(asked, Question) else asked
         if isinstance(asked, Question):
-            return askings.prepare(asked, terms, known.catalogue, hospitals=len(known.roster.nodes))
-        question = read_sql(asked, known.catalogue, known.roster.nodes, rows_per_patient=rows_per_patient)
-        return askings.prepare(question, terms, known.catalogue, hospitals=len(known.roster.nodes), statement=asked)
+            question = asked
+        else:
+            question = read_sql(asked, known.catalogue, known.roster.nodes, rows_per_patient=rows_per_patient)
+        question = self._ready(question, terms)
+        wanted = foresee or bool(terms.within)
+        earlier = self._earlier(encode(question.plan)) if wanted and terms.expect is None else None
+        hospitals = len(known.roster.nodes)
+        return askings.prepare(
+            question, terms, known.catalogue, hospitals=hospitals, statement=statement, earlier=earlier
+        )
+
+    def _ready(self, question: Question, terms: Terms) -> Question:
+        """Return the question to the hospitals that shall be asked; raise FarrError where some are not ready."""
+        asked = [hospital for hospital in self.known.hospitals if hospital.id in question.sites]
+        found = readiness.late(question.plan, self.catalogue, asked)
+        if not found or terms.late is Late.ASK:
+            return question
+        left = tuple(site for site in question.sites if site not in found)
+        if terms.late is Late.STOP or not left:
+            raise readiness.not_ready(found)
+        return replace(question, sites=left)
+
+    def _earlier(self, plan: bytes) -> tuple[Floats, ...] | None:
+        """Return the sums of the newest release of a plan, block by block; None where there is none to be seen."""
+        for signed in self._line.releases():
+            try:
+                opened = self._opened(signed)
+            except (Rejected, FarrError):
+                continue
+            if opened.announcement.request.plan == plan:
+                return opening.sums(opened)
+        return None
 
     def _submit(self, asking: Asking, life: int) -> RequestStatus:
         credentials, now = self._home.credentials, int(time.time())
@@ -252,7 +297,7 @@ class Federation:
             id=secrets.token_bytes(requests.ID_BYTES),
             analyst=credentials.member,
             plan=encode(asking.question.plan),
-            view=encode(asking.question.view),
+            view=encode(asking.question.pages),
             rho_units=asking.rho_units,
             sites=asking.question.sites,
             minimum=asking.minimum,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from farr import home as homes
 from farr.errors import FarrError
 from farr.home import Home
 from farr.texts import _
-from protocols import PROTOCOL_VERSION
+from protocols import PROTOCOL_VERSION, checks
 from protocols import roster as rosters
 from protocols.errors import Rejected
 from protocols.roster import Roster
-from protocols.wire_pb2 import Description, Signed
+from protocols.wire_pb2 import Description, NodeStatus, Signed
 from queries.catalogue import Catalogue, Label
 from queries.catalogue_file import read_catalogue
 
@@ -37,6 +39,8 @@ class Hospital:
     """What is left of it; None where it has not been heard."""
     tables: tuple[str, ...]
     """What it offers."""
+    loaded: Mapping[str, date] = field(default_factory=dict)
+    """The day to which a table is complete, on the word of its operator, by table; others' is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +115,14 @@ def _hospitals(roster: Roster, description: Description) -> tuple[Hospital, ...]
                 lifetime_units=status.lifetime_units if status else None,
                 remaining_units=status.remaining_units if status else None,
                 tables=tuple(status.tables) if status else (),
+                loaded=_loaded(status) if status else {},
             )
         )
     return tuple(hospitals)
+
+
+def _loaded(status: NodeStatus) -> dict[str, date]:
+    return {each.table: checks.day(each.day, "loaded through") for each in status.loaded}
 
 
 def no_hospitals() -> FarrError:

@@ -19,18 +19,17 @@ from protocols.wire_pb2 import Announcement as AnnouncementMessage
 from protocols.wire_pb2 import Note, Signed
 from protocols.wire_pb2 import Release as ReleaseMessage
 from queries.accounting import rho_of_units
-from queries.answer import answer, expected_half_widths
+from queries.answer import answers
 from queries.canonical import decode
 from queries.catalogue import Catalogue
 from queries.check import check
+from queries.foresight import NORMAL_95, expected_half_widths
 from queries.measurement import Measurement, calibrate, check_headroom
 from queries.plan import Plan
+from queries.quantity import Floats
 from queries.sensitivity import of_tally
 from queries.tally import tally
-from queries.view import View, check_view
-
-NORMAL_95 = 1.959963984540054
-"""Half-width of a 95 % interval, in standard deviations."""
+from queries.view import Pages, check_pages
 
 KEPT_BACK = (
     Note.NOTE_OWN_ROW_WITHHELD,
@@ -100,6 +99,15 @@ def open_release(signed: Signed, known: Known, roster: Roster) -> Opened:
     )
 
 
+def sums(opened: Opened) -> tuple[Floats, ...]:
+    """Return the noisy sums of a release, block by block, each in the block's own units."""
+    whole, found, start = ring.centred(opened.release.vector), [], 0
+    for block in opened.measurement.blocks:
+        found.append(whole[start : start + block.entries] / block.grid)
+        start += block.entries
+    return tuple(found)
+
+
 def check_answers(opened: Opened, asked: Request) -> None:
     """Raise Rejected unless the release answers the request that was made.
 
@@ -122,10 +130,10 @@ def result_of(opened: Opened, known: Known, *, asked: Request | None = None) -> 
     Names, order and arithmetic cost nothing, so two requests may show one release in different ways.
     """
     request, release, plan = asked or opened.announcement.request, opened.release, opened.plan
-    shown = decode(View, request.view)
-    check_view(shown, plan)
+    shown = decode(Pages, request.view)
+    check_pages(shown, plan, known.catalogue)
     contributors = len(release.contributors)
-    table = answer(
+    tables = answers(
         plan,
         shown,
         known.catalogue,
@@ -134,20 +142,24 @@ def result_of(opened: Opened, known: Known, *, asked: Request | None = None) -> 
         contributors=contributors,
         language=language(),
     )
-    halves = expected_half_widths(plan, shown, known.catalogue, opened.measurement, contributors=contributors)
+    halves = {
+        view.title: expected_half_widths(plan, view, known.catalogue, opened.measurement, contributors=contributors)
+        for view in shown.views
+    }
     privacy = Privacy(
         measurement=opened.measurement,
         minimum=opened.announcement.minimum,
         colluders=opened.announcement.colluders,
         trust=opened.announcement.request.trust,
         contributors=contributors,
-        rows=plan.bound.rows,
-        groups=plan.bound.groups,
+        rows=max(part.bound.rows for part in plan.parts),
+        groups=max(part.bound.groups for part in plan.parts),
         sites_per_patient=known.catalogue.sites_per_patient,
         masks=release.masks,
         noise_sd={
-            column.name: None if half is None else half / NORMAL_95
-            for column, half in zip(table.columns, halves, strict=True)
+            f"{table.title}: {column.name}" if table.title else column.name: None if half is None else half / NORMAL_95
+            for table in tables
+            for column, half in zip(table.columns, halves[table.title], strict=True)
             if column.kind == "estimate"
         },
     )
@@ -160,9 +172,10 @@ def result_of(opened: Opened, known: Known, *, asked: Request | None = None) -> 
         by_policy=_noted(release, request, Note.NOTE_WITHHELD_POLICY, Note.NOTE_WITHHELD_COST),
         by_budget=_noted(release, request, Note.NOTE_WITHHELD_BUDGET),
         without_table=_noted(release, request, Note.NOTE_TABLE_ABSENT),
+        without_some=_noted(release, request, Note.NOTE_SOME_TABLES_ABSENT),
     )
     return Result(
-        answer=table,
+        answers=tables,
         statement=request.statement,
         privacy=privacy,
         sites=sites,

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farr.texts import translate
 from protocols.farrsum.parameters import Trust
 from queries.accounting import DELTA, epsilon_of, rho_of_units
-from queries.answer import FLAGS, Answer, AnswerColumn, Estimate
+from queries.answer import Answer, AnswerColumn
+from queries.figures import FLAGS, Estimate
 from queries.measurement import Measurement
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from farr.plots.sheet import Picture
+    from queries.series import Alarms
 
 UNIT = "all rows of one patient at one hospital, added or removed"
 """The privacy unit."""
@@ -115,6 +118,8 @@ class Sites:
     """The same, because their budget does not cover it."""
     without_table: tuple[str, ...]
     """The same, because they have no such table."""
+    without_some: tuple[str, ...] = ()
+    """Those in the sum with records that lack, or do not offer, some of the tables: zeros with noise in those parts."""
 
     @property
     def zeros(self) -> tuple[str, ...]:
@@ -144,6 +149,7 @@ class Sites:
             "withheld_by_policy": list(self.by_policy),
             "withheld_by_budget": list(self.by_budget),
             "without_table": list(self.without_table),
+            "without_some_tables": list(self.without_some),
         }
 
 
@@ -151,8 +157,8 @@ class Sites:
 class Result:
     """One answered question."""
 
-    answer: Answer
-    """The table, computed here from the released sum."""
+    answers: tuple[Answer, ...]
+    """The tables, computed here from the released sum. At least one; several where several were asked for at once."""
     statement: str
     """As it was typed; empty for a question that was built in Python."""
     privacy: Privacy
@@ -173,15 +179,19 @@ class Result:
     """By hospital asked, what is left of its budget for life, as last heard; empty where none was."""
 
     @property
+    def answer(self) -> Answer:
+        """Return the table; of several, the first."""
+        return self.answers[0]
+
+    @property
     def cost_units(self) -> int:
         """Return what each hospital with records in the sum was charged for this question, in ledger units."""
         return 0 if self.reused or not self.sites.charged else self.privacy.measurement.cost
 
     def to_plain(self) -> dict[str, object]:
-        """Return what ``--json`` prints."""
-        plain: dict[str, Any] = self.answer.to_plain()
-        for flag in plain["flags"]:
-            flag["text"] = translate(flag["text"])
+        """Return what ``--json`` prints: the table's parts at the top, or with several tables a list of ``tables``."""
+        tables = [_plain_table(each) for each in self.answers]
+        plain = tables[0] if len(tables) == 1 else {"tables": tables}
         return plain | {
             "statement": self.statement,
             "privacy": self.privacy.to_plain(),
@@ -199,23 +209,74 @@ class Result:
 
     def to_frame(self) -> DataFrame:
         """Return a table with x, x_low and x_high for every figure; all else is in ``frame.attrs["farr"]``."""
+        return self.to_frames()[self.answer.title]
+
+    def to_frames(self) -> dict[str, DataFrame]:
+        """Return every table by its title, as ``to_frame`` does one."""
         import pandas as pd
 
-        plain = self.to_plain()
-        rows: Any = plain.pop("rows")
-        frame = pd.DataFrame(rows, columns=names_of(self.answer.columns))
-        frame.attrs["farr"] = plain
-        return frame
+        whole = self.to_plain()
+        whole.pop("tables", None)
+        frames = {}
+        for each in self.answers:
+            plain = whole | _plain_table(each)
+            rows: Any = plain.pop("rows")
+            frames[each.title] = pd.DataFrame(rows, columns=names_of(each.columns))
+            frames[each.title].attrs["farr"] = plain
+        return frames
 
     def to_csv(self) -> bytes:
-        """Return the table as CSV in UTF-8 with a byte order mark, by which spreadsheets know the encoding."""
-        names = names_of(self.answer.columns)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names)
-        writer.writeheader()
-        rows: Any = self.answer.to_plain()["rows"]
-        writer.writerows(rows)
-        return b"\xef\xbb\xbf" + text.getvalue().encode()
+        """Return the tables as CSV for spreadsheets, see ``farr.exports.to_csv``."""
+        from farr import exports
+
+        return exports.to_csv(self)
+
+    def to_xlsx(self) -> bytes:
+        """Return the tables as an Excel workbook, see ``farr.exports.to_xlsx``."""
+        from farr import exports
+
+        return exports.to_xlsx(self)
+
+    def to_parquet(self) -> bytes:
+        """Return the tables as Parquet, see ``farr.exports.to_parquet``."""
+        from farr import exports
+
+        return exports.to_parquet(self)
+
+    def export(self, path: str | Path) -> None:
+        """Write the answer as CSV, XLSX, Parquet or JSON, by the ending of the name; raise FarrError for another."""
+        from farr import exports
+
+        exports.export(self, path)
+
+    def alarms(self, method: str = "ears-c2", *, column: str | None = None) -> Alarms:
+        """Return what ears-c1, -c2, -c3, cusum or farrington says of each period of an answer by time alone.
+
+        ``column``: the figure that is judged; the first where it is not named. Raises FarrError where the answer is not
+        such a series, and PlanError where it is too short.
+        """
+        from farr.alarms import alarms_of
+
+        return alarms_of(self, method, column)
+
+    def plot(self, path: str | Path | None = None, *, table: str | None = None, alarms: str | None = None) -> Picture:
+        """Draw the fitting picture, write it if a path (PNG, SVG, PDF) is given, and return it; notebooks show it.
+
+        ``table``: the title of the table where there are several, else the first. ``alarms``: a method of ``alarms``,
+        drawn into the series. Needs ``farr[plot]``; raises FarrError without.
+        """
+        from farr.plots import draw
+
+        picture = draw.picture(self, table) if alarms is None else draw.alarm_picture(self, self.alarms(alarms))
+        if path is not None:
+            picture.save(path)
+        return picture
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from farr.notebook import html_of
+
+        return html_of(self)
 
     def figures(self, column: str) -> tuple[Estimate, ...]:
         """Return the figures of a column, row by row; raise KeyError where there is no such column of figures."""
@@ -232,6 +293,7 @@ def names_of(columns: tuple[AnswerColumn, ...]) -> list[str]:
     for column in columns:
         names.append(column.name)
         names += [f"{column.name}_low", f"{column.name}_high"] if column.kind == "estimate" else []
+        names += [f"{column.name}_total_low", f"{column.name}_total_high"] if column.total else []
     return names
 
 
@@ -241,6 +303,15 @@ def plain_units(amount: int) -> dict[str, object]:
     return {"units": amount, "rho": float(rho), "epsilon": epsilon_of(rho)}
 
 
-def flag_texts(answer: Answer) -> dict[str, str]:
-    """Return the flags of an answer with their meaning, in the language in use."""
-    return {code: translate(FLAGS[code]) for code in answer.flags}
+def _plain_table(answer: Answer) -> dict[str, Any]:
+    """Return a table as JSON can hold it, its flags explained in the language in use."""
+    plain: dict[str, Any] = answer.to_plain()
+    for flag in plain["flags"]:
+        flag["text"] = translate(flag["text"])
+    return plain
+
+
+def flag_texts(result: Result) -> dict[str, str]:
+    """Return the flags of the tables with their meaning, in the language in use."""
+    seen = {code for answer in result.answers for code in answer.flags}
+    return {code: translate(text) for code, text in FLAGS.items() if code in seen}

@@ -37,8 +37,8 @@ from queries.measurement import Measurement, check_headroom, clamp_of
 from queries.tally import Tally
 
 Exact = NDArray[np.int64]
-Scan = Callable[[Tally, Mapping[str, str]], Exact]
-"""Reads the records: the tally of a checked plan, given the hospital's public attributes."""
+Scan = Callable[[Tally, Mapping[str, str], frozenset[str]], Exact]
+"""Reads the records: the tally of a checked plan, given the hospital's public attributes and the tables to read."""
 Noise = Callable[[Exact, Measurement], Ring]
 """Draws fresh noise and adds it, on the grid of each block."""
 
@@ -125,7 +125,7 @@ class Answerer:
             slot=announcement.slot,
             tau=tau,
             units=part.units,
-            table=compiled.plan.table,
+            table=", ".join(sorted(part.tables)) or ", ".join(compiled.plan.tables),
             analyst=announcement.request.analyst,
             purpose=announcement.request.purpose,
             at=now,
@@ -185,7 +185,7 @@ class Answerer:
         """
         if not part.reads:
             return np.zeros(compiled.tally.entries, dtype=np.int64)
-        exact = self.scan(compiled.tally, roster.nodes[self.member])
+        exact = self.scan(compiled.tally, roster.nodes[self.member], part.tables)
         if exact.shape != (compiled.tally.entries,) or exact.dtype != np.int64:
             raise StateError("the scan gave a vector of another shape than the tally's")
         rows = self.compiler.catalogue.rows_per_site

@@ -1,4 +1,4 @@
-"""SQL that turns a source text into a catalogue value: a code's index, a whole number of steps, a day.
+"""SQL that turns a source text into a catalogue value: a code's index, a list of them, a number of steps, a day.
 
 Nothing here can fail on a record: what does not parse becomes NULL, and a NULL contributes nothing to any tally.
 """
@@ -11,17 +11,30 @@ from math import ceil, floor, lcm
 import duckdb
 
 from node.files import identifier, literal
-from node.mapping import ColumnMapping, SourceError
+from node.lookup import BLANKS, look_up
+from node.mapping import LIST_SEPARATOR, ColumnMapping, SourceError
+from node.report import CLIPPED, MISSING, OUTSIDE, READ, UNMAPPED, UNUSABLE
 from queries.catalogue import CodeColumn, Column, NumberColumn
 
 NANO = 10**9
 """Source numbers are read to nine decimals; a tenth is rounded half away from zero before anything else."""
 
-BLANKS = " \t\r\n\u00a0\u3000"
-"""What counts as white space around a text: also the no-break and the ideographic space."""
-
 USUAL_DATES = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y年%m月%d日")
 """Formats of a day where the mapping names none; a time of day after it is cut off first."""
+
+
+CLOCK = (
+    "^[^T ]+[T ]+([0-9]{1,2}[:：时][0-9]{1,2})"  # hours and minutes, after the day
+    "(?:(?:[:：]|分)(?:[0-9]{1,2}(?:[.,][0-9]+)?秒?)?)?"  # seconds
+    " *(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?$"  # a zone, which is the hospital's own
+)
+"""A time of day after a day, where the mapping names no formats. Anything else behind it, such as PM, is not read."""
+
+CLOCK_FIELDS = ("%H", "%-H", "%I", "%-I", "%c", "%X")
+"""Parts of a format that give a time of day."""
+
+MINUTE = "@minute"
+"""Behind a date column's name: the prepared column of its minutes since the beginning of 1970, local time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +50,13 @@ class Conversion:
     joins: tuple[str, ...]
     """SQL of the lookups of codes, over the refined values."""
     values: tuple[tuple[str, str], ...]
-    """Prepared column and its SQL. The first is the column itself, the rest are levels of its code set."""
-    clipped: str = "false"
-    """SQL: whether the value lay outside the column's bounds."""
+    """Prepared column and its SQL. The first is the column itself, the rest are levels of its code set or minutes."""
+    fate: str
+    """SQL of what became of the value: one of the fates of ``node.report``."""
+    clock: tuple[str, str] | None = None
+    """SQL of a time of day in two steps: its text _m over the text, its minutes _c over _m; None: it is not kept."""
+    cut: str = ""
+    """SQL: whether codes of a list were left out because there are more than the catalogue allows; empty: never."""
 
 
 def convert(
@@ -47,76 +64,107 @@ def convert(
 ) -> Conversion:
     """Return the conversion of a column; code lists become temporary tables of ``connection``.
 
-    Guarantee: for every text, a code is NULL or an index of the set, a number is NULL or within the column's bounds, a
-    day is NULL or within the column's days. Test: tests/node/test_prepare.py::test_prepared_values_stay_in_the_domain.
+    Guarantee: for every text, a code is NULL or an index of the set, a list holds at most the catalogue's number of
+    such codes, a number is NULL or within the column's bounds, a day is NULL or within the column's days. Tests:
+    tests/node/test_prepare.py::test_prepared_values_stay_in_the_domain,
+    tests/node/test_lists.py::test_a_prepared_list_stays_in_the_domain.
     """
     text, parsed, refined = f"_t{position}", f"_p{position}", f"_r{position}"
+    if isinstance(column, CodeColumn) and column.most > 1:
+        return _list(connection, column, position, mapped)
     if isinstance(column, CodeColumn):
-        folds = column.codes.folds and mapped.values is None
-        joins, values = _codes(connection, column, position, mapped, folds=folds)
-        folded = f"upper(replace({text}, '.', ''))" if folds else text
-        return Conversion(column=column, parsed=folded, refined=parsed, joins=joins, values=values)
+        known = look_up(column, position, mapped)
+        joins, values = known.joins(connection, refined, column.name)
+        lost = UNUSABLE if mapped.values is None else UNMAPPED
+        return Conversion(
+            column=column,
+            parsed=known.text(text),
+            refined=parsed,
+            joins=joins,
+            values=values,
+            fate=_fate(text, values[0][1], str(lost)),
+        )
     if isinstance(column, NumberColumn):
         number, steps = _steps(column, mapped, file, text, parsed)
         # Least and greatest skip NULL: without the CASE a missing number would become a bound.
         value = f"CASE WHEN {refined} IS NOT NULL THEN least(greatest({refined}, {column.low}), {column.high}) END"
+        clipped = f"coalesce({refined} NOT BETWEEN {column.low} AND {column.high}, false)"
         return Conversion(
             column=column,
             parsed=number,
             refined=steps,
             joins=(),
             values=((column.name, f"CAST({value} AS BIGINT)"),),
-            clipped=f"coalesce({refined} NOT BETWEEN {column.low} AND {column.high}, false)",
+            fate=_fate(text, value, str(UNUSABLE), clipped),
         )
     head, day = _day(mapped, text, parsed)
     value = f"CASE WHEN {refined} BETWEEN DATE '{column.first}' AND DATE '{column.last}' THEN {refined} END"
-    return Conversion(column=column, parsed=head, refined=day, joins=(), values=((column.name, value),))
+    lost_day = f"CASE WHEN {refined} IS NULL THEN {UNUSABLE} ELSE {OUTSIDE} END"
+    minutes = f"CASE WHEN ({value}) IS NOT NULL THEN ({refined} - DATE '1970-01-01') * 1440 + _c{position} END"
+    return Conversion(
+        column=column,
+        parsed=head,
+        refined=day,
+        joins=(),
+        values=((column.name, value), *([(column.name + MINUTE, minutes)] if column.time else [])),
+        fate=_fate(text, value, lost_day),
+        clock=_clock(mapped, text, f"_m{position}") if column.time else None,
+    )
 
 
-def cleaned(source: str | None, mapped: ColumnMapping) -> str:
-    """Return the SQL of a source column's text; NULL where it is blank or stands for missing."""
-    if source is None:
-        return "CAST(NULL AS VARCHAR)"
+def texts(column: Column, mapped: ColumnMapping) -> str:
+    """Return the SQL of a column's text, or of a list's texts: NULL where it is blank or stands for missing."""
+    if not (isinstance(column, CodeColumn) and column.most > 1):
+        return "CAST(NULL AS VARCHAR)" if mapped.absent else _cleaned(_replaced(mapped.sources[0], mapped), mapped)
+    if mapped.absent:
+        return "CAST(NULL AS VARCHAR[])"
+    if len(mapped.sources) > 1:
+        return f"[{', '.join(_cleaned(_replaced(source, mapped), mapped) for source in mapped.sources)}]"
+    whole = f"coalesce({_replaced(mapped.sources[0], mapped)}, '')"
+    parts = f"str_split({whole}, {literal(mapped.split or LIST_SEPARATOR)})"
+    return f"list_transform({parts}, lambda part: {_cleaned('part', mapped)})"
+
+
+def _replaced(source: str, mapped: ColumnMapping) -> str:
     text = f"CAST({identifier(source)} AS VARCHAR)"
     for before, after in mapped.replace:
         text = f"replace({text}, {literal(before)}, {literal(after)})"
+    return text
+
+
+def _cleaned(text: str, mapped: ColumnMapping) -> str:
     text = f"nullif(trim({text}, {literal(BLANKS)}), '')"
     if listed := ", ".join(literal(missing.strip(BLANKS)) for missing in mapped.missing):
         text = f"CASE WHEN {text} NOT IN ({listed}) THEN {text} END"
     return text
 
 
-def _codes(
-    connection: duckdb.DuckDBPyConnection, column: CodeColumn, position: int, mapped: ColumnMapping, *, folds: bool
-) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    pairs = mapped.values if mapped.values is not None else tuple((code, code) for code in column.codes.index)
-    indices: dict[str, int] = {}
-    for source, code in pairs:
-        # One row for each text: a second one would multiply a patient's rows in the join.
-        indices.setdefault(_folded(source) if folds else source.strip(BLANKS), column.codes.index[code])
-    table = f"_codes_{position}"
-    levels = [[level.group_of[index] for index in indices.values()] for level in column.codes.levels]
-    lists = [list(indices), list(indices.values()), *levels]
-    fields = ["code VARCHAR", "position INTEGER", *(f"l{number} INTEGER" for number in range(len(levels)))]
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} ({', '.join(fields)})")
-    connection.execute(f"INSERT INTO {table} SELECT {', '.join(['unnest(?)'] * len(lists))}", lists)
-    # The longest known beginning wins: lookups go from the longest codes to the shortest, and the first hit counts.
-    lengths = sorted({len(code) for code in indices}, reverse=True) if folds else [0]
-    aliases = [f"{table}_{length}" for length in lengths]
-    beginnings = [f"left(_r{position}, {length})" if folds else f"_r{position}" for length in lengths]
-    joins = tuple(
-        f"LEFT JOIN {table} AS {alias} ON {alias}.code = {beginning}"
-        for alias, beginning in zip(aliases, beginnings, strict=True)
-    )
-    names = [(column.name, "position")]
-    names += [(f"{column.name}@{level.name}", f"l{number}") for number, level in enumerate(column.codes.levels)]
-    return joins, tuple(
-        (name, f"coalesce({', '.join(f'{alias}.{field}' for alias in aliases)})") for name, field in names
+def _fate(text: str, value: str, lost: str, clipped: str = "false") -> str:
+    kept = f"CASE WHEN {clipped} THEN {CLIPPED} ELSE {READ} END"
+    return f"CASE WHEN {text} IS NULL THEN {MISSING} WHEN {value} IS NULL THEN {lost} ELSE {kept} END"
+
+
+def _list(
+    connection: duckdb.DuckDBPyConnection, column: CodeColumn, position: int, mapped: ColumnMapping
+) -> Conversion:
+    """Return the conversion of a list: a code that is not known keeps its place, so that lists can be read in step."""
+    text, parsed, refined = f"_t{position}", f"_p{position}", f"_r{position}"
+    known = look_up(column, position, mapped)
+    lost = UNUSABLE if mapped.values is None else UNMAPPED
+    fewer = f"list_count({parsed}) > list_count({refined})"
+    missing = f"coalesce(list_count({text}), 0) = 0"
+    return Conversion(
+        column=column,
+        parsed=f"list_transform({text}[1:{column.most}], lambda part: {known.text('part')})",
+        refined=f"list_transform({parsed}, lambda part: {known.index(connection, 'part')})",
+        joins=(),
+        values=((column.name, refined),),
+        fate=f"CASE WHEN {missing} THEN {MISSING} WHEN {fewer} THEN {lost} ELSE {READ} END",
+        cut=f"coalesce(list_count({text}[{column.most + 1}:]), 0) > 0",
     )
 
 
-def _folded(code: str) -> str:
-    return code.strip(BLANKS).replace(".", "").upper()
+# --- numbers and days -------------------------------------------------------------------------------------------
 
 
 def _steps(column: NumberColumn, mapped: ColumnMapping, file: str, text: str, parsed: str) -> tuple[str, str]:
@@ -159,3 +207,20 @@ def _day(mapped: ColumnMapping, text: str, parsed: str) -> tuple[str, str]:
         f"CASE WHEN {compact} THEN left({text}, 8) ELSE {head} END",
         f"CAST(try_strptime({parsed}, [{', '.join(map(literal, USUAL_DATES))}]) AS DATE)",
     )
+
+
+def _clock(mapped: ColumnMapping, text: str, found: str) -> tuple[str, str]:
+    """Return the SQL of the text of a time of day, and of its minutes since midnight; NULL where there is none."""
+    if mapped.dates:
+        formats = [form for form in mapped.dates if any(field in form for field in CLOCK_FIELDS)]
+        if not formats:
+            return text, "CAST(NULL AS BIGINT)"
+        stamp = f"CAST(try_strptime({found}, [{', '.join(map(literal, formats))}]) AS TIMESTAMP)"
+        return text, f"CAST(date_part('hour', {stamp}) * 60 + date_part('minute', {stamp}) AS BIGINT)"
+    compact = f"regexp_full_match({text}, '[0-9]{{14}}([.][0-9]+)?')"
+    digits = f"substr({text}, 9, 2) || ':' || substr({text}, 11, 2)"
+    spelt = f"translate(regexp_extract({text}, {literal(CLOCK)}, 1), '：时', '::')"
+    time = f"TRY_CAST({found} || ':00' AS TIME)"
+    minutes = f"CAST(date_part('hour', {time}) * 60 + date_part('minute', {time}) AS BIGINT)"
+    # The engine reads 24:00 as a time as well, which would be the next day's.
+    return f"CASE WHEN {compact} THEN {digits} ELSE {spelt} END", f"CASE WHEN {minutes} < 1440 THEN {minutes} END"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,7 @@ from protocols.wire_pb2 import (
     Deposits,
     EpochKey,
     Hello,
+    LoadedThrough,
     NodeMessage,
     NodeStatus,
     Refusal,
@@ -57,6 +60,8 @@ class Gate:
     """The hospital's policy, whose budget a status names."""
     tables: tuple[str, ...]
     """The catalogue's tables that the hospital has: the only texts of the node's own that a status carries."""
+    loaded: Mapping[str, date] = field(default_factory=dict)
+    """The day to which a table is complete, on the operator's word, by table."""
 
     def release(self, message: NodeMessage) -> NodeMessage:
         """Return the message as it may leave; raise Withheld for any other.
@@ -66,7 +71,7 @@ class Gate:
         Guarantee: default-deny. What leaves is rebuilt from listed fields, and what was handed in must hold no more,
         unknown fields included; an upload leaves only if exactly its bytes were committed together with their charge,
         what belongs to an epoch or a slot only once the promise that it rests on is committed, and a status says what
-        the policy, the ledger and the catalogue say. Tests:
+        the policy, the ledger, the catalogue and the operator's mapping say. Tests:
         tests/node/test_gate.py::test_nothing_that_is_not_listed_leaves,
         tests/node/test_gate.py::test_nothing_leaves_before_its_promise_is_committed,
         tests/node/test_gate.py::test_only_the_link_speaks_and_only_through_the_gate.
@@ -105,7 +110,16 @@ class Gate:
             return NodeStatus()
         left = max(0, allowed.lifetime_units - self.ledger.spent())
         offered = sorted(table for table in self.tables if allowed.offers(table))
-        return NodeStatus(lifetime_units=allowed.lifetime_units, remaining_units=left, tables=offered)
+        return NodeStatus(
+            lifetime_units=allowed.lifetime_units,
+            remaining_units=left,
+            tables=offered,
+            loaded=[
+                LoadedThrough(table=table, day=self.loaded[table].isoformat())
+                for table in offered
+                if table in self.loaded
+            ],
+        )
 
     def _upload(self, upload: Signed) -> Signed:
         if upload.kind != UPLOAD or not self.ledger.paid(upload.SerializeToString(deterministic=True)):

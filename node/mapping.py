@@ -9,6 +9,7 @@ import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cached_property
@@ -22,6 +23,11 @@ ENCODINGS: Mapping[str, str] = {"utf-8": "utf-8", "utf8": "utf-8", "gb18030": "g
 DEFAULT_TIME_ZONE = "Asia/Shanghai"
 """Where the calendar day of a Parquet instant is taken. Text carries its own local day."""
 
+LIST_SEPARATOR = ";"
+"""What stands between the codes of a list where the mapping says nothing else."""
+
+MOST_SOURCES = 200
+"""Most columns of a file that one list is read from."""
 
 MOST_NAMED = 12
 """Codes that a complaint about another code lists."""
@@ -51,8 +57,8 @@ class SourceError(Exception):
 class ColumnMapping:
     """Where one catalogue column comes from."""
 
-    source: str
-    """The file's own column."""
+    sources: tuple[str, ...]
+    """The file's own columns: one, or for a list perhaps one for each place."""
     absent: bool = False
     """Whether the hospital does not record it: missing in every row."""
     values: tuple[tuple[str, str], ...] | None = None
@@ -67,6 +73,8 @@ class ColumnMapping:
     """Catalogue value = source value x scale + offset."""
     offset: Fraction = Fraction(0)
     """In units of the catalogue column."""
+    split: str | None = None
+    """What stands between the codes of a list that is in one column; None: ``LIST_SEPARATOR``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +91,12 @@ class TableMapping:
     """Source columns that together say whose a row is; None: the catalogue's name."""
     columns: Mapping[str, ColumnMapping] = field(default_factory=dict)
     """By catalogue column; a column that is not listed has the same name and codes in the source."""
+    loaded_through: date | None = None
+    """The day to which the table is complete, on the operator's word; None: nobody said."""
 
     def column(self, name: str) -> ColumnMapping:
         """Return where a catalogue column comes from."""
-        return self.columns.get(name) or ColumnMapping(source=name)
+        return self.columns.get(name) or ColumnMapping(sources=(name,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +121,18 @@ class SourceMapping:
         """Return where a catalogue table comes from."""
         return self.tables.get(name) or TableMapping()
 
+    def loaded(self, catalogue: Catalogue) -> Mapping[str, date]:
+        """Return the day to which each table is complete, where the operator said so.
+
+        A table of elements is as complete as the table that holds the lists.
+        """
+        days = {}
+        for table in catalogue.tables:
+            day = self.table(table.each.table if table.each else table.name).loaded_through
+            if day is not None:
+                days[table.name] = day
+        return days
+
     def check(self, catalogue: Catalogue) -> None:
         """Raise SourceError where the mapping names what the catalogue does not have."""
         known = {table.name: table for table in catalogue.tables}
@@ -118,8 +140,14 @@ class SourceMapping:
             place = f"tables.{name}"
             if name not in known:
                 _refuse(self.file, place, "the catalogue has no such table", "use one of " + ", ".join(known))
-            columns = known[name].by_name
+            if (each := known[name].each) is not None:
+                remedy = f"map {each.table}: this table is made of its lists"
+                _refuse(self.file, place, "is not read from a file", remedy)
+            columns = {column.name: column for column in known[name].recorded}
             for column, described in mapped.columns.items():
+                if any(column == derived.name for derived in known[name].derived):
+                    remedy = "remove it: the node computes it"
+                    _refuse(self.file, f"{place}.columns.{column}", "is a derived column", remedy)
                 if column not in columns:
                     remedy = "use one of " + ", ".join(columns)
                     _refuse(self.file, f"{place}.columns.{column}", "the catalogue has no such column", remedy)
@@ -129,8 +157,8 @@ class SourceMapping:
 IDENTITY = SourceMapping()
 """The mapping of a hospital whose files already speak the catalogue's language."""
 
-_TABLE_KEYS = ("file", "encoding", "delimiter", "patient", "columns")
-_COLUMN_KEYS = ("from", "absent", "values", "missing", "dates", "replace", "scale", "offset")
+_TABLE_KEYS = ("file", "encoding", "delimiter", "patient", "loaded_through", "columns")
+_COLUMN_KEYS = ("from", "split", "absent", "values", "missing", "dates", "replace", "scale", "offset")
 
 
 def read_mapping(source: bytes, file: str) -> SourceMapping:
@@ -168,12 +196,16 @@ def _table(file: str, key: str, described: Mapping[str, Any]) -> TableMapping:
         for name, column in _section(file, f"{key}.columns", described.get("columns", {})).items()
     }
     named = described.get("file")
+    loaded = described.get("loaded_through")
+    if loaded is not None and type(loaded) is not date:  # a time of day would claim more than a day
+        _refuse(file, f"{key}.loaded_through", "is not a day", "write loaded_through = 2026-10-31, without quotes")
     return TableMapping(
         file=None if named is None else _text(file, f"{key}.file", named),
         encoding=encoding,
         delimiter=delimiter,
         patient=patient,
         columns=columns,
+        loaded_through=loaded,
     )
 
 
@@ -186,8 +218,17 @@ def _column(file: str, key: str, name: str, described: Mapping[str, Any]) -> Col
     scale = _number(file, f"{key}.scale", described.get("scale", "1"))
     if scale == 0:
         _refuse(file, f"{key}.scale", "is 0", "write the number that a source value is multiplied by")
+    given = described.get("from", name)
+    sources = (given,) if isinstance(given, str) else _texts(file, f"{key}.from", given)
+    if not sources or len(set(sources)) != len(sources) or len(sources) > MOST_SOURCES:
+        remedy = f"name 1 to {MOST_SOURCES} columns of the file, each once"
+        _refuse(file, f"{key}.from", "names no column, one twice, or too many", remedy)
+    split = _text(file, f"{key}.split", described["split"]) if "split" in described else None
+    if split is not None and (not split or len(sources) > 1):
+        remedy = 'write it where one column holds the whole list: split = ";"'
+        _refuse(file, f"{key}.split", "separates nothing", remedy)
     return ColumnMapping(
-        source=_text(file, f"{key}.from", described.get("from", name)),
+        sources=sources,
         absent=absent,
         values=None if values is None else _pairs(file, f"{key}.values", values),
         missing=_texts(file, f"{key}.missing", described.get("missing", [])),
@@ -195,6 +236,7 @@ def _column(file: str, key: str, name: str, described: Mapping[str, Any]) -> Col
         replace=_pairs(file, f"{key}.replace", described.get("replace", {})),
         scale=scale,
         offset=_number(file, f"{key}.offset", described.get("offset", "0")),
+        split=split,
     )
 
 
@@ -210,6 +252,10 @@ def _check_column(file: str, key: str, column: Column, described: ColumnMapping)
                 f"code set {column.codes.name} has no code {unknown[0]!r}",
                 f"use one of {_some(column)}; or leave the value out: it then counts as missing",
             )
+    if not (isinstance(column, CodeColumn) and column.most > 1) and (
+        len(described.sources) > 1 or described.split is not None
+    ):
+        _refuse(file, key, "only a list has several columns or a separator", "name one column: from = ...")
     if described.dates and not isinstance(column, DateColumn):
         _refuse(file, f"{key}.dates", "only a column of dates has date formats", "remove it")
     if (described.scale != 1 or described.offset != 0) and not isinstance(column, NumberColumn):

@@ -32,6 +32,8 @@ class Part:
     """Code of why it is zeros; empty: it is the records."""
     detail: str = ""
     """The same in words, for the operator's audit log."""
+    tables: frozenset[str] = frozenset()
+    """The tables that are read, or only looked for beside those; parts of the plan that need others are zeros."""
 
     @property
     def reads(self) -> bool:
@@ -57,11 +59,12 @@ def part_of(
     if member not in announcement.request.sites:
         return Part(withheld="out-of-scope")
     plan = compiled.plan
-    if plan.table not in tables:
-        return Part(notes=(Note.NOTE_TABLE_ABSENT,), withheld="unknown-table", detail=plan.table)
+    if not plan.answerable(tables):
+        return Part(notes=(Note.NOTE_TABLE_ABSENT,), withheld="unknown-table", detail=", ".join(plan.tables))
     try:
         allowed = policy()
-        judge(allowed, plan=plan, announcement=announcement, roster=roster, cost=compiled.cost)
+        offered = frozenset(table for table in tables if allowed.offers(table))
+        judge(allowed, plan=plan, offered=offered, announcement=announcement, roster=roster, cost=compiled.cost)
     except PolicyError as error:
         return Part(notes=(Note.NOTE_WITHHELD_POLICY,), withheld="policy", detail=str(error))
     except Rejected as rejected:
@@ -73,4 +76,7 @@ def part_of(
     if compiled.cost > left:
         detail = f"{compiled.cost} of {left} units"
         return Part(notes=(Note.NOTE_WITHHELD_BUDGET,), withheld="budget", detail=detail)
-    return Part(units=compiled.cost, cap=allowed.lifetime_units)
+    # What is charged is what the whole plan costs, also where only some of its parts are answered: never less than due.
+    notes = () if plan.answerable(offered) == len(plan.parts) else (Note.NOTE_SOME_TABLES_ABSENT,)
+    needed = {table for each in plan.parts for table in (each.table, *each.beside)}
+    return Part(units=compiled.cost, cap=allowed.lifetime_units, notes=notes, tables=offered & needed)

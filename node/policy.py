@@ -19,7 +19,8 @@ from protocols.farrsum.parameters import Trust
 from protocols.roster import Roster
 from queries.accounting import rho_of, units
 from queries.errors import PrivacyError
-from queries.plan import AttributeKey, Every, Not, Plan, Predicate, SiteIs, SiteKey, Some
+from queries.plan import AttributeKey, Every, FlagKey, Key, Not, Plan, Predicate, SiteIs, SiteKey, Some
+from queries.plan import Part as PlanPart
 
 FILE = "policy.toml"
 """Name of the file in the node's home."""
@@ -150,14 +151,18 @@ def parse(source: bytes, file: str) -> Policy:
     )
 
 
-def judge(policy: Policy, *, plan: Plan, announcement: Announcement, roster: Roster, cost: int) -> None:
+def judge(
+    policy: Policy, *, plan: Plan, offered: frozenset[str], announcement: Announcement, roster: Roster, cost: int
+) -> None:
     """Raise Rejected unless the policy allows this question, at this cost, in this round.
+
+    ``offered``: tables that the hospital has and may be asked about.
 
     Guarantee: the verdict follows from its arguments, which are all public; the ledger's own limit is checked where
     the charge is written. Test: tests/node/test_policy.py::test_each_rule_refuses_with_its_own_code.
     """
-    if not policy.offers(plan.table):
-        raise Rejected("unknown-table", plan.table)
+    if not plan.answerable(offered):
+        raise Rejected("unknown-table", ", ".join(plan.tables))
     if cost > policy.most_units_per_question:
         raise Rejected("cost-limit", f"{cost} of {policy.most_units_per_question} units")
     # The request's minimum counts as well: a release may rest on no more hospitals than that.
@@ -196,16 +201,25 @@ def keeps_row_back(policy: Policy, *, plan: Plan, announcement: Announcement, ro
 def _side(plan: Plan, site: str, attributes: Mapping[str, str]) -> tuple[str, ...]:
     """Return which cells and which sides of conditions a hospital is in: the plan cannot tell apart two that agree."""
     sides = []
-    for key in plan.keys:
+    for key in (key for part in plan.parts for key in _keys(part)):
         if isinstance(key, SiteKey):
             sides.append(site if site in key.sites else "")
         elif isinstance(key, AttributeKey):
             sides.append(attributes.get(key.attribute, ""))
-    for predicate in (plan.where, *(aggregate.where for aggregate in plan.aggregates)):
+    for predicate in (predicate for part in plan.parts for predicate in _conditions(part)):
         for term in _about_sites(predicate):
             value = site if term.attribute is None else attributes.get(term.attribute)
             sides.append("unknown" if value is None else "in" if value in term.codes else "out")
     return tuple(sides)
+
+
+def _keys(part: PlanPart) -> tuple[Key, ...]:
+    return (*part.keys, *(key for aggregate in part.aggregates for key in aggregate.by))
+
+
+def _conditions(part: PlanPart) -> tuple[Predicate, ...]:
+    flags = (key.term for key in _keys(part) if isinstance(key, FlagKey))
+    return (part.where, *(aggregate.where for aggregate in part.aggregates), *flags)
 
 
 def _about_sites(predicate: Predicate) -> tuple[SiteIs, ...]:

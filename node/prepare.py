@@ -20,10 +20,11 @@ import duckdb
 from node.engine import SPILL, open_database
 from node.files import SourceFile, find, literal
 from node.mapping import IDENTITY, SourceError, SourceMapping
-from node.staging import ColumnReport, TableReport, build_table
+from node.report import ColumnReport, TableReport
+from node.staging import build_table
 from queries.catalogue import Catalogue
 
-FORMAT = "1"
+FORMAT = "2"
 """Changes whenever the prepared tables do, so that an older file is made anew."""
 
 SITE_KEY_BYTES = 32
@@ -59,14 +60,17 @@ def prepare(
     ``site_key`` is 32 secret bytes of this hospital. Raises SourceError, which names files and columns only.
 
     Guarantee: a patient's kept rows are a function of that patient's rows, the key and the catalogue; no other
-    patient's rows decide which. Test: tests/node/test_sensitivity_fuzz.py::test_a_patients_rows_depend_on_no_other.
+    patient's rows decide which, nor what a derived column says of them. Tests:
+    tests/node/test_sensitivity_fuzz.py::test_a_patients_rows_depend_on_no_other,
+    tests/node/test_derivation.py::test_removing_another_patient_changes_no_derived_value.
     """
     if len(site_key) != SITE_KEY_BYTES:
         raise SourceError("is not 32 bytes", file="site key", remedy="restore it from the node's backup")
     mapping = mapping or IDENTITY
     mapping.check(catalogue)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sources = {table.name: find(data, table.name, mapping.table(table.name)) for table in catalogue.tables}
+    recorded = [table.name for table in catalogue.tables if table.each is None]
+    sources = {table: find(data, table, mapping.table(table)) for table in recorded}
     fingerprint = _fingerprint(sources, mapping, catalogue, site_key)
     path = home / f"{PREPARED}{fingerprint}.duckdb"
     # What a killed process spilled is gone before anything new is.
@@ -126,14 +130,24 @@ def _build(
 ) -> tuple[TableReport, ...]:
     with open_database(scratch / "tables.duckdb", spill=scratch / "spill", memory_limit=memory_limit) as connection:
         _set_time_zone(connection, mapping)
-        reports = tuple(
-            build_table(connection, scratch, source, table, mapping=mapping, site_key=site_key)
+        reports = {
+            report.name: report
             for table in catalogue.tables
-            if (source := sources[table.name]) is not None
-        )
+            if (source := sources.get(table.name)) is not None
+            for report in build_table(
+                connection,
+                scratch,
+                source,
+                table,
+                elements=tuple(each for each in catalogue.tables if each.each and each.each.table == table.name),
+                mapping=mapping,
+                site_key=site_key,
+            )
+        }
+        made = tuple(reports[table.name] for table in catalogue.tables if table.name in reports)
         connection.execute("CREATE TABLE _report (report VARCHAR)")
-        connection.execute("INSERT INTO _report VALUES (?)", [json.dumps([asdict(report) for report in reports])])
-    return reports
+        connection.execute("INSERT INTO _report VALUES (?)", [json.dumps([asdict(report) for report in made])])
+    return made
 
 
 def _set_time_zone(connection: duckdb.DuckDBPyConnection, mapping: SourceMapping) -> None:

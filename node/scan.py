@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from node.engine import SPILL, open_database
 from node.expressions import Site
-from node.statement import Statement, compile_tally
+from node.statement import Statement, compile_tally, lay_out
 from protocols.errors import Rejected
 from queries.canonical import encode
 from queries.catalogue import Catalogue
@@ -48,41 +48,55 @@ class Scanner:
         """Catalogue tables that the hospital has."""
 
     def tally(
-        self, tally: Tally, catalogue: Catalogue, site: str, attributes: Mapping[str, str], *, own_row: bool
+        self,
+        tally: Tally,
+        catalogue: Catalogue,
+        site: str,
+        attributes: Mapping[str, str],
+        *,
+        own_row: bool,
+        tables: frozenset[str] | None = None,
     ) -> NDArray[np.int64]:
         """Return the exact vector, ``tally.entries`` long, in units of its blocks.
 
-        A row is counted where the plan's conditions hold; of a patient's rows, the first in the keyed order. Raises
-        Rejected: ``unknown-table`` where the hospital has no such table, ``bad-plan`` where the plan does not fit the
-        catalogue, ``unavailable`` for anything in the engine.
+        A row is counted where the plan's conditions hold; of a patient's rows, the first in the keyed order. Only
+        ``tables`` are read (None: all that the hospital has); parts of the plan about others are zeros. Raises
+        Rejected: ``unknown-table`` where that leaves nothing, ``bad-plan`` where the plan does not fit the catalogue,
+        ``unavailable`` for anything in the engine.
 
         Guarantee: no word of the engine is in the error, since the engine may quote a record; its detail is the class
         of the engine's error. Test: tests/node/test_scan.py::test_an_engine_failure_says_nothing_of_the_engine.
         """
-        if tally.plan.table not in self.tables:
-            raise Rejected("unknown-table", tally.plan.table)
+        read = self.tables if tables is None else self.tables & tables
+        if not tally.plan.answerable(read):
+            raise Rejected("unknown-table", ", ".join(tally.plan.tables))
         try:
-            statement = self._statement(tally, catalogue, Site(name=site, attributes=attributes), own_row=own_row)
+            statement = self._statement(
+                tally, catalogue, Site(name=site, attributes=attributes), tables=read, own_row=own_row
+            )
         except QueryError as error:
             raise Rejected("bad-plan", error.code) from None
-        if statement.sql is None:
-            return np.zeros(tally.entries, dtype=np.int64)
+        vector = statement.zeros()
         try:
             with self._connection.cursor() as cursor:
-                columns = cursor.execute(statement.sql).fetchnumpy()
+                for scan in statement.scans:
+                    columns = cursor.execute(scan.sql).fetchnumpy()
+                    lay_out(vector, scan, {name: np.ma.filled(values, 0) for name, values in columns.items()})
         except (duckdb.Error, MemoryError) as error:
             raise Rejected("unavailable", type(error).__name__) from None
-        return statement.vector({name: np.ma.filled(values, 0) for name, values in columns.items()})
+        return vector
 
-    def _statement(self, tally: Tally, catalogue: Catalogue, site: Site, *, own_row: bool) -> Statement:
+    def _statement(
+        self, tally: Tally, catalogue: Catalogue, site: Site, *, tables: frozenset[str], own_row: bool
+    ) -> Statement:
         # The plan's bytes carry the catalogue's digest; the site's facts may change with the roster.
-        facts = (site.name, sorted(site.attributes.items()), own_row)
+        facts = (site.name, sorted(site.attributes.items()), sorted(tables), own_row)
         key = hashlib.sha256(encode(tally.plan) + repr(facts).encode()).digest()
         with self._lock:
             if (known := self._statements.get(key)) is not None:
                 self._statements.move_to_end(key)
                 return known
-        made = compile_tally(tally, catalogue, site, own_row=own_row)
+        made = compile_tally(tally, catalogue, site, tables=tables, own_row=own_row)
         with self._lock:
             self._statements[key] = made
             if len(self._statements) > MOST_STATEMENTS:

@@ -26,6 +26,7 @@ from node.desk import Desk
 from node.gate import Gate
 from node.ledger import Ledger
 from node.link import Link
+from node.mapping import IDENTITY
 from node.membership import Membership
 from node.noise import noisy_vector
 from node.prepare import prepare
@@ -92,9 +93,9 @@ async def _serve(
     scanner = preparing.result()
     member = settings.credentials.member
 
-    def scan(tally: Tally, attributes: Mapping[str, str]) -> NDArray[np.int64]:
+    def scan(tally: Tally, attributes: Mapping[str, str], tables: frozenset[str]) -> NDArray[np.int64]:
         # Whether the own row is kept back was decided before anything is read: see policy.keeps_row_back.
-        return scanner.tally(tally, settings.catalogue, member, attributes, own_row=True)
+        return scanner.tally(tally, settings.catalogue, member, attributes, own_row=True, tables=tables)
 
     policy_file = settings.home / policy.FILE
     answerer = Answerer(
@@ -121,6 +122,7 @@ async def _serve(
                 promises=Promises(connection=committed),
                 policy_file=policy_file,
                 tables=tuple(sorted(scanner.tables)),
+                loaded=(settings.mapping or IDENTITY).loaded(settings.catalogue),
             ),
             desk=desk,
             membership=membership,

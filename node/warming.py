@@ -13,7 +13,7 @@ from node.noise import noisy_vector
 from node.scan import Scanner
 from queries.canonical import encode
 from queries.catalogue import Catalogue
-from queries.plan import EVERYTHING, Aggregate, Bound, Plan, most_rows
+from queries.plan import EVERYTHING, Aggregate, Bound, Part, Plan, most_rows
 
 PRICE = 1 << 30
 """In ledger units; nothing is charged, since nothing of the answer is kept."""
@@ -27,14 +27,14 @@ def warm(scanner: Scanner, catalogue: Catalogue, site: str) -> None:
     """
     for table in sorted(scanner.tables & {table.name for table in catalogue.tables})[:1]:
         rows = most_rows(catalogue, table, EVERYTHING)
-        plan = Plan(
-            catalogue=catalogue.digest,
+        part = Part(
             table=table,
             where=EVERYTHING,
             keys=(),
             aggregates=(Aggregate(statistic="count"),),
             bound=Bound(rows=rows, groups=1),
         )
+        plan = Plan(catalogue=catalogue.digest, parts=(part,))
         compiled = Compiler(catalogue=catalogue).compile(encode(plan), PRICE, honest=1)
         exact = scanner.tally(compiled.tally, catalogue, site, {}, own_row=True)
         noisy_vector(np.zeros_like(exact), compiled.measurement)

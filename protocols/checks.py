@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date
 from itertools import pairwise
 from typing import TypeVar
 
@@ -55,6 +56,17 @@ def rising(names: Sequence[str], what: str) -> tuple[str, ...]:
     if any(earlier >= later for earlier, later in pairwise(names)):
         raise Rejected("malformed", f"{what} are not sorted or repeat")
     return tuple(name(each, what) for each in names)
+
+
+def day(text: str, what: str) -> date:
+    """Return a calendar day in its one spelling, 2026-10-31."""
+    try:
+        read = date.fromisoformat(text)
+    except ValueError as error:
+        raise Rejected("malformed", f"{what} is not a day") from error
+    if read.isoformat() != text:
+        raise Rejected("malformed", f"{what} is not spelt as a day")
+    return read
 
 
 def not_expired(until: int, now: int, what: str) -> None:

@@ -29,6 +29,7 @@ class Note(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NOTE_TABLE_ABSENT: _ClassVar[Note]
     NOTE_WITHHELD_POLICY: _ClassVar[Note]
     NOTE_WITHHELD_COST: _ClassVar[Note]
+    NOTE_SOME_TABLES_ABSENT: _ClassVar[Note]
     NOTE_WITHHELD_BUDGET: _ClassVar[Note]
 
 class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -54,6 +55,7 @@ NOTE_OWN_ROW_WITHHELD: Note
 NOTE_TABLE_ABSENT: Note
 NOTE_WITHHELD_POLICY: Note
 NOTE_WITHHELD_COST: Note
+NOTE_SOME_TABLES_ABSENT: Note
 NOTE_WITHHELD_BUDGET: Note
 STATE_UNSPECIFIED: State
 STATE_WAITING: State
@@ -316,14 +318,24 @@ class Shares(_message.Message):
     def __init__(self, announcement: _Optional[bytes] = ..., shares: _Optional[bytes] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
-    __slots__ = ("lifetime_units", "remaining_units", "tables")
+    __slots__ = ("lifetime_units", "remaining_units", "tables", "loaded")
     LIFETIME_UNITS_FIELD_NUMBER: _ClassVar[int]
     REMAINING_UNITS_FIELD_NUMBER: _ClassVar[int]
     TABLES_FIELD_NUMBER: _ClassVar[int]
+    LOADED_FIELD_NUMBER: _ClassVar[int]
     lifetime_units: int
     remaining_units: int
     tables: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, lifetime_units: _Optional[int] = ..., remaining_units: _Optional[int] = ..., tables: _Optional[_Iterable[str]] = ...) -> None: ...
+    loaded: _containers.RepeatedCompositeFieldContainer[LoadedThrough]
+    def __init__(self, lifetime_units: _Optional[int] = ..., remaining_units: _Optional[int] = ..., tables: _Optional[_Iterable[str]] = ..., loaded: _Optional[_Iterable[_Union[LoadedThrough, _Mapping]]] = ...) -> None: ...
+
+class LoadedThrough(_message.Message):
+    __slots__ = ("table", "day")
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    table: str
+    day: str
+    def __init__(self, table: _Optional[str] = ..., day: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol", "software", "roster_version", "status", "epoch")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from queries.catalogue import Catalogue
 from queries.errors import StatementError
-from queries.measures import Having, Measure, count, mean, output, patients, shown, total
+from queries.measures import Having, Measure, count, mean, median, output, patients, quantile, shown, statistic, total
 from queries.names import find
 from queries.plan import Every
 from queries.predicates import Sites
@@ -50,14 +50,17 @@ __all__ = [
     "group",
     "level",
     "mean",
+    "median",
     "month",
     "month_of_year",
     "output",
     "patients",
     "period",
+    "quantile",
     "quarter",
     "question",
     "site",
+    "statistic",
     "total",
     "week",
     "weekday",
@@ -87,6 +90,8 @@ class Builder:
     """Of the order, most important first, each with whether it descends."""
     most: int | None = None
     """Rows to show."""
+    rolled: bool = False
+    """Whether subtotals over the last groups are answered too."""
 
     def table(self, name: str) -> Builder:
         """Ask about a table."""
@@ -100,6 +105,10 @@ class Builder:
         """Answer for each group; a keyword names the group's column of the answer."""
         more = (*(group(each) for each in groups), *(group(each).named(name) for name, each in named.items()))
         return replace(self, groups=self.groups + more)
+
+    def subtotals(self) -> Builder:
+        """Answer for each group, and for the totals over the last, the last two and so on; they add up."""
+        return replace(self, rolled=True)
 
     def measure(self, **measures: Measure) -> Builder:
         """Answer with these numbers."""
@@ -130,6 +139,7 @@ class Builder:
         draft.where(Every(terms=tuple(condition.made(draft.rows) for condition in self.conditions)))
         for each in self.groups:
             draft.show(each.name, draft.group(each.made(draft)))
+        draft.subtotals = self.rolled
         for name, measure in self.measures:
             draft.show(name, measure.made(draft))
         conditions = tuple(condition.made(draft) for condition in self.shown)

@@ -65,7 +65,7 @@ def _plain(value: object) -> object:
         return value.isoformat()
     if isinstance(value, bytes):
         return value.hex()
-    if value is None or type(value) in (str, int):  # not bool, which is an int to isinstance
+    if value is None or type(value) in (str, int, bool):
         return value
     raise PlanError(f"a plan cannot hold a {type(value).__name__}", remedy="use text, whole numbers and dates")
 
@@ -88,6 +88,8 @@ def _rebuild(kind: Any, plain: object) -> Any:
     if kind is bytes and isinstance(plain, str):
         return bytes.fromhex(plain)
     if kind is str and isinstance(plain, str) and len(plain) <= MOST_TEXT:
+        return plain
+    if kind is bool and type(plain) is bool:
         return plain
     if kind is int and type(plain) is int and -MOST_NUMBER <= plain <= MOST_NUMBER:
         return plain

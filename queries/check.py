@@ -24,9 +24,11 @@ from queries.plan import (
     DateKey,
     During,
     Every,
+    FlagKey,
     Key,
     Members,
     Not,
+    Part,
     Plan,
     Predicate,
     SiteIs,
@@ -34,6 +36,7 @@ from queries.plan import (
     Some,
     most_rows,
 )
+from queries.setting import Setting
 from queries.statistics import STATISTICS
 from queries.tally import tally
 
@@ -41,16 +44,25 @@ MOST_DEPTH = 16
 """Deepest nesting of a condition."""
 
 MOST_NODES = 4096
-"""Most nodes of all conditions of a plan together."""
+"""Most nodes of all conditions of a part together."""
 
 MOST_NUMBER = 1 << 40
 """Greatest size of a number in a condition, in steps; bounds of columns lie well within."""
 
 MOST_AGGREGATES = 64
-"""Most statistics of a plan."""
+"""Most statistics of a part."""
 
 MOST_KEYS = 8
-"""Most keys of a plan."""
+"""Most keys of a part, and most of an aggregate's own."""
+
+MOST_PARTS = 256
+"""Most parts of a plan: a pack of indicators has some forty."""
+
+MOST_WEIGHT = 1000
+"""Greatest weight of a part."""
+
+MOST_COLUMNS = 16
+"""Most columns of an aggregate."""
 
 
 def check(plan: Plan, catalogue: Catalogue) -> None:
@@ -62,21 +74,41 @@ def check(plan: Plan, catalogue: Catalogue) -> None:
     """
     if plan.catalogue != catalogue.digest:
         _refuse("made for another catalogue", "fetch the federation's present catalogue and ask again")
-    table = catalogue.table(plan.table)
-    if len(plan.keys) > MOST_KEYS:
-        _refuse(f"more than {MOST_KEYS} keys", "group by fewer columns")
-    if not 1 <= len(plan.aggregates) <= MOST_AGGREGATES:
-        _refuse(f"not 1 to {MOST_AGGREGATES} statistics", "ask for fewer at a time")
-    _check_size([plan.where, *(aggregate.where for aggregate in plan.aggregates)])
-    _check_predicate(plan.where, catalogue, table)
-    for key in plan.keys:
-        _check_key(key, catalogue, table)
-    _check_unlike([encode(key) for key in plan.keys], "keys")
-    for aggregate in plan.aggregates:
-        _check_aggregate(aggregate, catalogue, table)
-    _check_unlike([encode(aggregate) for aggregate in plan.aggregates], "statistics")
-    _check_bound(plan.bound, most_rows(catalogue, plan.table, plan.where))
+    if not 1 <= len(plan.parts) <= MOST_PARTS:
+        _refuse(f"not 1 to {MOST_PARTS} parts", "ask for fewer at a time")
+    for part in plan.parts:
+        _check_part(part, catalogue)
+    _check_unlike([encode(part) for part in plan.parts], "parts")
     tally(plan, catalogue)
+
+
+def _check_part(part: Part, catalogue: Catalogue) -> None:
+    table = catalogue.table(part.table)
+    if len(part.keys) > MOST_KEYS:
+        _refuse(f"more than {MOST_KEYS} keys", "group by fewer columns")
+    if not 1 <= len(part.aggregates) <= MOST_AGGREGATES:
+        _refuse(f"not 1 to {MOST_AGGREGATES} statistics", "ask for fewer at a time")
+    keys = [*part.keys, *(key for aggregate in part.aggregates for key in aggregate.by)]
+    flags = [key.term for key in keys if isinstance(key, FlagKey)]
+    _check_size([part.where, *(aggregate.where for aggregate in part.aggregates), *flags])
+    _check_predicate(part.where, catalogue, table)
+    for key in part.keys:
+        _check_key(key, catalogue, table)
+    _check_unlike([encode(key) for key in part.keys], "keys")
+    setting = Setting(catalogue=catalogue, table=table, keys=part.keys)
+    for aggregate in part.aggregates:
+        _check_aggregate(aggregate, setting)
+    _check_unlike([encode(aggregate) for aggregate in part.aggregates], "statistics")
+    _check_bound(part.bound, most_rows(catalogue, part.table, part.where))
+    _check_rising(part.beside, "tables")
+    for name in part.beside:
+        catalogue.table(name)
+    if part.table in part.beside:
+        _refuse("a table beside itself", "build the question with this version of Farr")
+    if part.subtotals and (part.bound.groups != part.bound.rows or not part.keys):
+        _refuse("subtotals need keys, and no bound on groups", "leave the bound on groups out")
+    if not 1 <= part.weight <= MOST_WEIGHT:
+        _refuse(f"a weight that is not 1 to {MOST_WEIGHT}", "give smaller weights")
 
 
 def _refuse(message: str, remedy: str) -> NoReturn:
@@ -177,6 +209,8 @@ def _check_key(key: Key, catalogue: Catalogue, table: Table) -> None:
         _names(_coded(table.column(key.column)), key.level)
     elif isinstance(key, BandKey):
         _check_bands(key, table.column(key.column))
+    elif isinstance(key, FlagKey):
+        _check_predicate(key.term, catalogue, table)
     else:
         _check_days(key, table.column(key.column))
 
@@ -198,12 +232,18 @@ def _check_days(key: DateKey, column: Column) -> None:
         _refuse("the days of a key must lie within the column's bounds", f"use {column.first} to {column.last}")
 
 
-def _check_aggregate(aggregate: Aggregate, catalogue: Catalogue, table: Table) -> None:
+def _check_aggregate(aggregate: Aggregate, setting: Setting) -> None:
     statistic = STATISTICS.get(aggregate.statistic)
     if statistic is None:
         _refuse("there is no such statistic", "use one of " + ", ".join(STATISTICS))
-    statistic.check(aggregate, table)
-    _check_predicate(aggregate.where, catalogue, table)
+    if len(aggregate.by) > MOST_KEYS or len(aggregate.columns) > MOST_COLUMNS:
+        _refuse("a statistic of too many columns", f"use at most {MOST_KEYS} groups and {MOST_COLUMNS} columns")
+    for key in aggregate.by:
+        _check_key(key, setting.catalogue, setting.table)
+    for name in aggregate.columns:
+        setting.table.column(name)
+    statistic.check(aggregate, setting)
+    _check_predicate(aggregate.where, setting.catalogue, setting.table)
 
 
 def _check_bound(bound: Bound, most: int) -> None:

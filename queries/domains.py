@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from queries.catalogue import Catalogue, Code, CodeColumn, Label, NumberColumn, Table
 from queries.errors import PlanError
-from queries.plan import AttributeKey, BandKey, CodeKey, DateKey, Key, SiteKey
+from queries.plan import AttributeKey, BandKey, CodeKey, DateKey, FlagKey, Key, SiteKey
 
 PARTS = ("year", "quarter", "month", "week", "day", "month_of_year", "weekday")
 """The parts of a date that a key can name; the last two recur in every year."""
@@ -30,6 +30,9 @@ _WEEKDAYS = (
     Code(code="6", label=Label(en="Saturday", zh="星期六")),
     Code(code="7", label=Label(en="Sunday", zh="星期日")),
 )
+
+FLAGS = (Code(code="N", label=Label(en="no", zh="否")), Code(code="Y", label=Label(en="yes", zh="是")))
+"""The cells of a condition."""
 
 _MONTHS = tuple(
     Code(code=f"{month:02d}", label=Label(en=english, zh=f"{month}月"))
@@ -69,6 +72,8 @@ def size(key: Key, catalogue: Catalogue, table: Table) -> int:
         return len(key.starts)
     if isinstance(key, DateKey):
         return _periods(key)
+    if isinstance(key, FlagKey):
+        return len(FLAGS)
     return len(domain(key, catalogue, table).codes)
 
 
@@ -80,6 +85,8 @@ def domain(key: Key, catalogue: Catalogue, table: Table) -> Domain:
         return Domain(codes=catalogue.site_attribute(key.attribute).codes.codes)
     if isinstance(key, DateKey):
         return Domain(codes=_dates(key))
+    if isinstance(key, FlagKey):
+        return Domain(codes=FLAGS)
     column = table.column(key.column)
     if isinstance(key, CodeKey) and isinstance(column, CodeColumn):
         return Domain(codes=column.codes.codes if key.level is None else column.codes.level(key.level).groups)

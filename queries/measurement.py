@@ -14,7 +14,7 @@ from fractions import Fraction
 from queries.accounting import units
 from queries.errors import PrivacyError
 from queries.sensitivity import Sensitivity
-from queries.tally import Measure, Tally, ValueSum
+from queries.tally import Measure, ProductSum, Tally, ValueSum
 
 LEAST_SHARE_SCALE = 4
 """Least standard deviation of a share, in steps of its grid. 2 would do for the privacy; on a grid of 4 the steps are
@@ -74,7 +74,10 @@ class Measurement:
 
 
 def calibrate(tally: Tally, sensitivities: tuple[Sensitivity, ...], rho: Fraction, honest: int) -> Measurement:
-    """Spend at most ``rho`` on a tally, in equal parts on its blocks; raise PrivacyError where that cannot be done.
+    """Spend at most ``rho`` on a tally, divided by weights; raise PrivacyError where that cannot be done.
+
+    Each part of the plan gets its weight's share, and within it each block. Of a mean's blocks, say, the squares that
+    only the sampling error is read from get less than the sum.
 
     Guarantee: the sum of at least ``honest`` shares makes the release ``Measurement.rho``-zCDP for one patient at the
     stated sensitivity, and that figure, recomputed from the scales, is at most ``rho``.
@@ -82,15 +85,25 @@ def calibrate(tally: Tally, sensitivities: tuple[Sensitivity, ...], rho: Fractio
     """
     if rho <= 0 or honest < 1:
         raise PrivacyError("a question must cost something", remedy="ask with an epsilon above 0")
-    part = rho / len(tally.blocks)
     blocks = tuple(
-        _block_noise(size, sensitivity, part, honest)
-        for size, sensitivity in zip(tally.sizes, sensitivities, strict=True)
+        _block_noise(size, sensitivity, rho * share, honest)
+        for size, sensitivity, share in zip(tally.sizes, sensitivities, shares(tally), strict=True)
     )
     finished = Measurement(blocks=blocks, honest=honest)
     if finished.rho > rho:
         raise PrivacyError("the measurement costs more than was asked for", remedy="report this as a defect")
     return finished
+
+
+def shares(tally: Tally) -> tuple[Fraction, ...]:
+    """Return each block's share of the privacy loss; they add up to 1."""
+    parts = tally.plan.parts
+    in_part = [sum(block.weight for block in tally.blocks if block.part == number) for number in range(len(parts))]
+    whole = sum(part.weight for part in parts)
+    return tuple(
+        Fraction(parts[block.part].weight, whole) * Fraction(block.weight, in_part[block.part])
+        for block in tally.blocks
+    )
 
 
 def _block_noise(entries: int, sensitivity: Sensitivity, rho: Fraction, honest: int) -> BlockNoise:
@@ -148,7 +161,7 @@ def check_headroom(tally: Tally, measurement: Measurement, contributors: int, ro
 
 def clamp_of(measure: Measure, rows_per_site: int) -> int:
     """Return the greatest size of an entry of one hospital's tally, in units of the block."""
-    return rows_per_site * (measure.bound if isinstance(measure, ValueSum) else 1)
+    return rows_per_site * (measure.bound if isinstance(measure, (ValueSum, ProductSum)) else 1)
 
 
 def _root_up(square: Fraction) -> int:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from queries.catalogue import NumberColumn
+from queries.errors import StatementError
 from queries.names import find
-from queries.plan import EVERYTHING
+from queries.plan import EVERYTHING, FlagKey
 from queries.predicates import number_of
 from queries.question import Draft, arithmetic
+from queries.statistics import argument_at, function_of
+from queries.statistics.interface import Argument, Given
 from queries.view import Comparison, Condition, Conjunction, Disjunction, Expression, Negation, number
-from queries.wording import Amount, Where, not_true_or_false
+from queries.wording import Amount, Group, Term, Where, group, not_true_or_false
 
 
 class Measure:
@@ -133,6 +137,49 @@ def total(column: str, *, where: Where | None = None) -> Measure:
 def mean(column: str, *, where: Where | None = None) -> Measure:
     """Return the mean of a number column over the rows that have a value."""
     return _aggregate("mean", column, where)
+
+
+def median(column: str, *, where: Where | None = None) -> Measure:
+    """Return the value that half of the rows do not exceed."""
+    return statistic("median", column, where=where)
+
+
+def quantile(column: str, *shares: Amount, where: Where | None = None) -> Measure:
+    """Return the value that a share of the rows does not exceed; of several shares, a row for each."""
+    return statistic("quantile", column, *shares, where=where)
+
+
+def statistic(name: str, *given: Term | Group | Where | Amount | str, where: Where | None = None) -> Measure:
+    """Return a statistic by the name of its function in SQL, in any case: ``statistic("quantile", "los", 0.9)``.
+
+    A text names a column, or is a name where the function takes one; conditions and groups are written as elsewhere.
+    """
+    _, function = function_of(name)
+
+    def made(draft: Draft) -> Expression:
+        condition = EVERYTHING if where is None else where.made(draft.rows)
+        arguments = tuple(_given(draft, argument_at(function, place), value) for place, value in enumerate(given))
+        return draft.call(name, arguments, condition)
+
+    return Measure(made)
+
+
+def _given(draft: Draft, wanted: Argument | None, value: Term | Group | Where | Amount | str) -> Given:
+    """Return an argument as the functions take it; ``Draft.call`` refuses what does not fit."""
+    if isinstance(value, Where):
+        return FlagKey(term=value.made(draft.rows))
+    if isinstance(value, (Term, Group)):
+        return group(value).made(draft)
+    if not isinstance(value, str):
+        return number_of(value)
+    if wanted in (Argument.COLUMN, Argument.TIME, Argument.TERM):
+        column = draft.rows.column(value)
+        if isinstance(column, NumberColumn):
+            return column
+        if wanted is Argument.TERM:
+            return group(value).made(draft)
+        raise StatementError(f"{column.name} holds no numbers with public bounds", remedy="name a number column")
+    return group(value).made(draft) if wanted is Argument.GROUP else value
 
 
 def output(name: str) -> Measure:

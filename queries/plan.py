@@ -1,8 +1,9 @@
 """The plan: a question in the catalogue's terms, with one canonical spelling in bytes.
 
 A plan says which rows, which public cells, which statistics and how many rows a patient may contribute. It holds no
-names for people, no ordering and no arithmetic between statistics (those are a ``View``, applied to noised values),
-so two questions that need the same numbers have the same bytes, and the released answer of one serves the other.
+names for people, no ordering, no arithmetic between statistics and no parameter that only matters afterwards (those are
+a ``View``, applied to noised values), so two questions that need the same numbers have the same bytes, and the released
+answer of one serves the other.
 """
 
 from __future__ import annotations
@@ -151,7 +152,15 @@ class AttributeKey:
     """A site attribute."""
 
 
-Key = CodeKey | BandKey | DateKey | SiteKey | AttributeKey
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagKey:
+    """Two cells, no and yes: whether a condition holds; a row of which it is unknown falls in neither."""
+
+    term: Predicate
+    """On rows."""
+
+
+Key = CodeKey | BandKey | DateKey | SiteKey | AttributeKey | FlagKey
 
 
 # --- which numbers ----------------------------------------------------------------------------------------------
@@ -159,14 +168,18 @@ Key = CodeKey | BandKey | DateKey | SiteKey | AttributeKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregate:
-    """One statistic, answered in every cell."""
+    """What one statistic measures in every cell; how the numbers are read afterwards is the view's affair."""
 
     statistic: str
-    """The name of a module in ``queries/statistics``, such as ``count`` or ``mean``."""
+    """The name of a statistic in ``queries/statistics``, such as ``count`` or ``survival``."""
     column: str | None = None
     """The column it reads; None where it reads none."""
     where: Predicate = EVERYTHING
-    """The rows it counts, within those of the plan (SQL's FILTER)."""
+    """The rows it counts, within those of the part (SQL's FILTER)."""
+    by: tuple[Key, ...] = ()
+    """Cells of its own inside each cell of the part: bands of time, arms, strata, whether an event happened."""
+    columns: tuple[str, ...] = ()
+    """Further number columns that it reads, such as regressors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,11 +193,9 @@ class Bound:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A question, in full."""
+class Part:
+    """What is asked of one table, in one set of cells."""
 
-    catalogue: bytes
-    """Digest of the catalogue it was made for (32 bytes)."""
     table: str
     """The private table."""
     where: Predicate
@@ -195,6 +206,31 @@ class Plan:
     """The statistics, without repeats. At least one."""
     bound: Bound
     """Of one patient."""
+    beside: tuple[str, ...] = ()
+    """Other tables that a hospital must have to be counted here, sorted: both sides of a ratio are of the same ones."""
+    subtotals: bool = False
+    """Whether the cells of fewer keys, from the first to all, are answered too (SQL's ROLLUP)."""
+    weight: int = 1
+    """Of the privacy loss, this part's share is its weight over the sum of all parts'."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A question, in full: parts whose tallies are laid end to end and answered in one round."""
+
+    catalogue: bytes
+    """Digest of the catalogue it was made for (32 bytes)."""
+    parts: tuple[Part, ...]
+    """At least one, without repeats. A patient is charged the sum over all of them."""
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Return the tables that are read, sorted."""
+        return tuple(sorted({part.table for part in self.parts}))
+
+    def answerable(self, tables: frozenset[str]) -> int:
+        """Return the number of parts in which a hospital with these tables is counted."""
+        return sum({part.table, *part.beside} <= tables for part in self.parts)
 
 
 def window(table: Table, where: Predicate) -> tuple[date | None, date | None]:

@@ -28,6 +28,10 @@ class NoisyBlock:
     variance: float
     """Of the noise in each cell."""
 
+    def shaped(self, *sizes: int) -> Floats:
+        """Return the sums as an array of these sizes, the last fastest."""
+        return self.values.reshape(sizes)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
@@ -45,6 +49,8 @@ class Quantity:
     """Whether the value is a linear form of the blocks, so that its variance is exact."""
     bounds: tuple[float, float] = (-np.inf, np.inf)
     """Public bounds that the true value cannot leave; intervals are cut to them, values never are."""
+    sampling: Floats | None = None
+    """The variance that the exact value has as an estimate of a wider population's; None where nobody can say."""
 
     @classmethod
     def of_block(cls, block: NoisyBlock) -> Quantity:
@@ -56,9 +62,14 @@ class Quantity:
         )
 
     @classmethod
+    def of_counts(cls, block: NoisyBlock) -> Quantity:
+        """Return noisy counts; as a sample, a count varies by itself (a Poisson law: rows come independently)."""
+        return replace(cls.of_block(block), sampling=np.maximum(block.values, 0.0))
+
+    @classmethod
     def constant(cls, number: float, cells: int) -> Quantity:
         """Return a public number, the same in every cell."""
-        return cls(value=np.full(cells, number), slopes={}, variances={})
+        return cls(value=np.full(cells, number), slopes={}, variances={}, sampling=np.zeros(cells))
 
     def within(self, low: float, high: float) -> Quantity:
         """State public bounds of the true value."""
@@ -72,16 +83,18 @@ class Quantity:
             slopes={block: slope * factor for block, slope in self.slopes.items()},
             ratio=self.ratio and (self.ratio[0].scaled(factor), self.ratio[1]),
             bounds=(-np.inf, np.inf),
+            sampling=None if self.sampling is None else self.sampling * factor**2,
         )
 
     def __add__(self, other: Quantity) -> Quantity:
         """Add cell by cell."""
         if self.ratio and not other.slopes:
             top, bottom = self.ratio
-            return (top + bottom * other) / bottom
+            return replace((top + bottom * other) / bottom, sampling=self.sampling)
         if other.ratio and not self.slopes:
             return other + self
-        return self._combined(other, self.value + other.value, 1.0, 1.0, linear=self.linear and other.linear)
+        whole = self._combined(other, self.value + other.value, 1.0, 1.0, linear=self.linear and other.linear)
+        return whole if other.slopes else replace(whole, sampling=self.sampling)
 
     def __sub__(self, other: Quantity) -> Quantity:
         """Subtract cell by cell."""
@@ -89,9 +102,13 @@ class Quantity:
 
     def __mul__(self, other: Quantity) -> Quantity:
         """Multiply cell by cell; by a public number the result stays linear or a ratio."""
-        if not other.slopes and self.ratio:
-            return (self.ratio[0] * other) / self.ratio[1]
-        if not self.slopes and other.ratio:
+        if self.slopes and not other.slopes:
+            sampling = None if self.sampling is None else self.sampling * other.value**2
+            if self.ratio:
+                return replace((self.ratio[0] * other) / self.ratio[1], sampling=sampling)
+            scaled = self._combined(other, self.value * other.value, other.value, self.value, linear=self.linear)
+            return replace(scaled, sampling=sampling)
+        if other.slopes and not self.slopes:
             return other * self
         linear = (self.linear and not other.slopes) or (other.linear and not self.slopes)
         return self._combined(other, self.value * other.value, other.value, self.value, linear=linear)
@@ -103,7 +120,11 @@ class Quantity:
             one, two = 1.0 / other.value, -self.value / other.value**2
         whole = self._combined(other, value, one, two, linear=self.linear and not other.slopes)
         if not other.slopes:
-            return replace(whole, ratio=self.ratio and (self.ratio[0], self.ratio[1] * other))
+            ratio = self.ratio and (self.ratio[0], self.ratio[1] * other)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return replace(
+                    whole, ratio=ratio, sampling=None if self.sampling is None else self.sampling / other.value**2
+                )
         return replace(whole, ratio=(self, other) if self.linear and other.linear else None)
 
     def variance(self) -> Floats:
@@ -122,6 +143,22 @@ class Quantity:
             half = z * np.sqrt(self.variance())
             low, high = self.value - half, self.value + half
         low, high = (np.where(np.isnan(end), open_, end) for end, open_ in ((low, -np.inf), (high, np.inf)))
+        return np.clip(low, *self.bounds), np.clip(high, *self.bounds)
+
+    def total_interval(self, confidence: float = 0.95) -> tuple[Floats, Floats] | None:
+        """Return the ends of the interval that allows for noise and sampling; None where sampling is unknown.
+
+        The sampling error widens the noise-only interval on either side in squares, which keeps Fieller's shape.
+        """
+        if self.sampling is None:
+            return None
+        z = NormalDist().inv_cdf(0.5 + confidence / 2)
+        low, high = self.interval(confidence)
+        with np.errstate(invalid="ignore"):
+            below = np.sqrt((self.value - low) ** 2 + z**2 * self.sampling)
+            above = np.sqrt((high - self.value) ** 2 + z**2 * self.sampling)
+        ends = self.value - below, self.value + above
+        low, high = (np.where(np.isnan(end), open_, end) for end, open_ in zip(ends, (-np.inf, np.inf), strict=True))
         return np.clip(low, *self.bounds), np.clip(high, *self.bounds)
 
     def _combined(

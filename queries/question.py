@@ -5,6 +5,7 @@ SQL and Python both end here, so the same question gives the same bytes whicheve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -15,13 +16,30 @@ from queries.domains import size
 from queries.errors import PlanError, StatementError
 from queries.keys import Cells
 from queries.normal import normal, sites_left
-from queries.plan import EVERYTHING, Aggregate, AttributeKey, Bound, Key, Plan, Predicate, SiteKey, most_rows
+from queries.plan import (
+    EVERYTHING,
+    Aggregate,
+    AttributeKey,
+    Bound,
+    Every,
+    FlagKey,
+    Key,
+    Part,
+    Plan,
+    Predicate,
+    SiteKey,
+    most_rows,
+)
 from queries.predicates import Rows, Sites
-from queries.statistics import STATISTICS
+from queries.reading import PLAIN, Reading
+from queries.setting import Setting
+from queries.statistics import STATISTICS, check_given, function_of
+from queries.statistics.interface import Given
 from queries.tally import MOST_ENTRIES
 from queries.view import (
     AggregateTerm,
     Arithmetic,
+    AxisTerm,
     Comparison,
     Condition,
     Conjunction,
@@ -32,13 +50,14 @@ from queries.view import (
     Number,
     Order,
     Output,
+    Pages,
     View,
-    check_view,
+    check_pages,
     constant,
     number,
 )
 
-ENDS = ("_low", "_high")
+ENDS = ("_low", "_high", "_total_low", "_total_high")
 """What the ends of an estimate's interval are called after it."""
 
 
@@ -48,10 +67,24 @@ class Question:
 
     plan: Plan
     """What the hospitals are asked."""
-    view: View
+    pages: Pages
     """What the analyst sees of the answer."""
     sites: tuple[str, ...]
     """Certified hospitals that the plan's rows can lie in, sorted. At least one."""
+
+    @property
+    def part(self) -> Part:
+        """Return what is asked of one table; raise PlanError where the question has several parts."""
+        if len(self.plan.parts) != 1:
+            raise PlanError("this question has several parts", remedy="look at each of them")
+        return self.plan.parts[0]
+
+    @property
+    def view(self) -> View:
+        """Return the one table of the answer; raise PlanError where there are several."""
+        if len(self.pages.views) != 1:
+            raise PlanError("this question has several tables", remedy="look at each of them")
+        return self.pages.views[0]
 
 
 class Draft:
@@ -70,6 +103,7 @@ class Draft:
         self.having: Condition | None = None
         self.order: list[Order] = []
         self.limit: int | None = None
+        self.subtotals = False
 
     @property
     def cells(self) -> Cells:
@@ -100,11 +134,27 @@ class Draft:
     def aggregate(self, statistic: str, column: str | None = None, where: Predicate = EVERYTHING) -> AggregateTerm:
         """Ask for a statistic of the rows that meet ``where``; twice the same counts once."""
         named = None if column is None else self.rows.column(column).name
-        aggregate = Aggregate(statistic=statistic, column=named, where=normal(where, self.table))
-        STATISTICS[statistic].check(aggregate, self.table)
+        return self._asked(Aggregate(statistic=statistic, column=named), PLAIN, where)
+
+    def call(self, name: str, given: tuple[Given, ...], where: Predicate = EVERYTHING) -> AggregateTerm:
+        """Ask for a statistic by one of its functions, with ``given`` as ``function_of(name)`` says."""
+        statistic, function = function_of(name)
+        check_given(function, given)
+        aggregate, reading = STATISTICS[statistic].made(function, given, self.table)
+        return self._asked(aggregate, reading, where)
+
+    def _asked(self, aggregate: Aggregate, reading: Reading, where: Predicate) -> AggregateTerm:
+        by = tuple(
+            FlagKey(term=normal(key.term, self.table)) if isinstance(key, FlagKey) else key for key in aggregate.by
+        )
+        condition = normal(Every(terms=(aggregate.where, where)), self.table)
+        aggregate = replace(aggregate, by=by, where=condition)
+        setting = Setting(catalogue=self.catalogue, table=self.table, keys=tuple(self.keys))
+        STATISTICS[aggregate.statistic].check(aggregate, setting)
+        STATISTICS[aggregate.statistic].check_reading(aggregate, setting, reading)
         if aggregate not in self.aggregates:
             self.aggregates.append(aggregate)
-        return AggregateTerm(aggregate=self.aggregates.index(aggregate))
+        return AggregateTerm(aggregate=self.aggregates.index(aggregate), reading=reading)
 
     def show(self, name: str, expression: Expression) -> None:
         """Add a column to the answer; raise StatementError when its name is empty, unprintable or taken."""
@@ -126,41 +176,83 @@ class Draft:
             raise StatementError("no column is asked for", remedy="ask for COUNT(*), or another aggregate")
         # Two questions that need the same numbers get the same bytes, whatever order they name them in.
         ranked = sorted(self.aggregates, key=encode)
-        place = [ranked.index(aggregate) for aggregate in self.aggregates]
-        plan = Plan(
-            catalogue=self.catalogue.digest,
+        places = [[ranked.index(aggregate) for aggregate in self.aggregates]]
+        part = Part(
             table=self.table.name,
             where=self.condition,
             keys=tuple(self.keys),
             aggregates=tuple(ranked),
-            bound=self._bound(rows_per_patient, groups_per_patient),
+            bound=self._bound(ranked, rows_per_patient, groups_per_patient),
+            subtotals=self.subtotals,
         )
+        plan = Plan(catalogue=self.catalogue.digest, parts=(part,))
         view = View(
-            columns=tuple(Output(name=each.name, expression=_moved(each.expression, place)) for each in self.columns),
-            having=None if self.having is None else _moved_condition(self.having, place),
-            order=tuple(replace(each, by=_moved(each.by, place)) for each in self.order),
+            columns=tuple(
+                Output(name=each.name, expression=moved(each.expression, places, (0,))) for each in self._with_axis()
+            ),
+            having=None if self.having is None else moved_condition(self.having, places, (0,)),
+            order=tuple(replace(each, by=moved(each.by, places, (0,))) for each in self.order),
             limit=self.limit,
         )
-        if len(encode(plan)) > MOST_BYTES:
-            raise StatementError("the question is too long to send", remedy="list fewer codes, or name a level of them")
-        check(plan, self.catalogue)
-        check_view(view, plan)
-        return Question(plan=plan, view=view, sites=self.sites)
+        question = Question(plan=plan, pages=Pages(views=(view,)), sites=self.sites)
+        check_question(question, self.catalogue)
+        return question
 
-    def _bound(self, rows: int | None, groups: int | None) -> Bound:
+    def _with_axis(self) -> list[Output]:
+        """Return the columns; where a statistic gives several figures a cell, with the column that names them."""
+        setting = Setting(catalogue=self.catalogue, table=self.table, keys=tuple(self.keys))
+        for position, column in enumerate(self.columns):
+            for term in aggregates_in(column.expression):
+                aggregate = self.aggregates[term.aggregate]
+                statistic = STATISTICS[aggregate.statistic]
+                if statistic.axis(aggregate, setting, term.reading):
+                    taken = {part for each in self.columns for part in names_of(each)}
+                    name = statistic.axis_name
+                    while name in taken:
+                        name += "_"
+                    return [
+                        *self.columns[:position],
+                        Output(name=name, expression=AxisTerm()),
+                        *self.columns[position:],
+                    ]
+        return self.columns
+
+    def _bound(self, aggregates: list[Aggregate], rows: int | None, groups: int | None) -> Bound:
         cap = most_rows(self.catalogue, self.table.name, self.condition)
         rows = _within("rows", rows, cap)
+        if self.subtotals:
+            if groups is not None:
+                raise StatementError("subtotals allow no bound on groups", remedy="leave the bound on groups out")
+            return Bound(rows=rows, groups=rows)
         groups = _within("groups", groups, rows)
         # A patient's rows at one hospital lie in no more cells than that hospital fills, so asking for more noise than
         # those need would buy nothing.
+        setting = Setting(catalogue=self.catalogue, table=self.table, keys=tuple(self.keys))
+        blocks = [block for each in aggregates for block in STATISTICS[each.statistic].blocks(each, setting)]
+        if groups < rows and any(block.keys != setting.keys for block in blocks):
+            # Each block would keep other rows of a patient, and figures that are read from several would be skewed.
+            raise StatementError(
+                "a statistic here has cells of its own, in which a patient's groups are not bounded",
+                remedy="bound the rows of a patient instead, or ask for counts, sums and means only",
+            )
+        return Bound(rows=rows, groups=min(groups, max(self._own(block.keys) for block in blocks)))
+
+    def _own(self, keys: tuple[Key, ...]) -> int:
         fixed = (SiteKey, AttributeKey)
-        own = prod(size(key, self.catalogue, self.table) for key in self.keys if not isinstance(key, fixed))
-        return Bound(rows=rows, groups=min(groups, max(1, own)))
+        return max(1, prod(size(key, self.catalogue, self.table) for key in keys if not isinstance(key, fixed)))
+
+
+def check_question(question: Question, catalogue: Catalogue) -> None:
+    """Raise QueryError unless a finished question is one that hospitals would accept."""
+    if len(encode(question.plan)) > MOST_BYTES:
+        raise StatementError("the question is too long to send", remedy="list fewer codes, or name a level of them")
+    check(question.plan, catalogue)
+    check_pages(question.pages, question.plan, catalogue)
 
 
 def arithmetic(operator: str, left: Expression, right: Expression) -> Expression:
     """Combine two expressions; numbers alone become one number. Raise StatementError for a division by zero."""
-    if isinstance(left, KeyTerm) or isinstance(right, KeyTerm):
+    if isinstance(left, (KeyTerm, AxisTerm)) or isinstance(right, (KeyTerm, AxisTerm)):
         raise StatementError("a group is not a number", remedy="show it by itself and calculate with aggregates")
     if operator == "/" and constant(right) == 0:
         raise StatementError("this divides by zero", remedy="divide by an aggregate, or by another number")
@@ -174,7 +266,7 @@ def arithmetic(operator: str, left: Expression, right: Expression) -> Expression
 
 def names_of(column: Output) -> tuple[str, ...]:
     """Return every name that a column takes in the answer."""
-    if isinstance(column.expression, KeyTerm):
+    if isinstance(column.expression, (KeyTerm, AxisTerm)):
         return (column.name,)
     return (column.name, *(column.name + end for end in ENDS))
 
@@ -187,19 +279,35 @@ def _within(what: str, asked: int | None, cap: int) -> int:
     return asked
 
 
-def _moved(expression: Expression, place: list[int]) -> Expression:
+def aggregates_in(expression: Expression) -> tuple[AggregateTerm, ...]:
+    """Return the aggregates that an expression reads."""
     if isinstance(expression, AggregateTerm):
-        return AggregateTerm(aggregate=place[expression.aggregate])
+        return (expression,)
     if isinstance(expression, Arithmetic):
-        left, right = _moved(expression.left, place), _moved(expression.right, place)
+        return (*aggregates_in(expression.left), *aggregates_in(expression.right))
+    return ()
+
+
+Places = Sequence[Sequence[int]]
+"""By part, the new place of each aggregate."""
+
+
+def moved(expression: Expression, places: Places, parts: Sequence[int]) -> Expression:
+    """Return an expression with its aggregates renumbered, and its parts moved to ``parts``."""
+    if isinstance(expression, AggregateTerm):
+        return replace(expression, aggregate=places[expression.part][expression.aggregate], part=parts[expression.part])
+    if isinstance(expression, Arithmetic):
+        left, right = moved(expression.left, places, parts), moved(expression.right, places, parts)
         return Arithmetic(operator=expression.operator, left=left, right=right)
     return expression
 
 
-def _moved_condition(condition: Condition, place: list[int]) -> Condition:
+def moved_condition(condition: Condition, places: Places, parts: Sequence[int]) -> Condition:
+    """Return a condition with its aggregates renumbered, and its parts moved to ``parts``."""
     if isinstance(condition, Comparison):
-        return replace(condition, left=_moved(condition.left, place), right=_moved(condition.right, place))
+        left, right = moved(condition.left, places, parts), moved(condition.right, places, parts)
+        return replace(condition, left=left, right=right)
     if isinstance(condition, Negation):
-        return Negation(term=_moved_condition(condition.term, place))
-    terms = tuple(_moved_condition(term, place) for term in condition.terms)
+        return Negation(term=moved_condition(condition.term, places, parts))
+    terms = tuple(moved_condition(term, places, parts) for term in condition.terms)
     return Conjunction(terms=terms) if isinstance(condition, Conjunction) else Disjunction(terms=terms)

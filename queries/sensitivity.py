@@ -41,7 +41,8 @@ def of_block(block: Block, entries: int, bound: Bound, sites_per_patient: int) -
         words = f"one patient whose {bound.rows} rows all fall into one cell"
         l1, l2_squared, linf = bound.rows * s, (bound.rows * s) ** 2, bound.rows * s
     else:
-        # Worst case: all of one patient's rows fall into one cell, each with a value at the far end of the bounds.
+        # Worst case: all of one patient's rows fall into one cell, each with a value, or a product of two values, at
+        # the far end of the bounds.
         reach = bound.rows * block.measure.bound * s
         words = f"one patient whose {bound.rows} rows all fall into one cell with a value at the end of the bounds"
         l1, l2_squared, linf = reach, reach**2, reach
@@ -53,6 +54,6 @@ def of_block(block: Block, entries: int, bound: Bound, sites_per_patient: int) -
 def of_tally(tally: Tally, sites_per_patient: int) -> tuple[Sensitivity, ...]:
     """Return the sensitivity of each block; a patient may reach the worst case of all of them at once."""
     return tuple(
-        of_block(block, entries, tally.plan.bound, sites_per_patient)
+        of_block(block, entries, tally.bound_of(block), sites_per_patient)
         for block, entries in zip(tally.blocks, tally.sizes, strict=True)
     )

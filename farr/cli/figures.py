@@ -11,13 +11,17 @@ from farr.states import shortened
 from farr.texts import N_, _
 from protocols.farrsum.parameters import Trust
 from queries.accounting import DELTA, epsilon_of, rho_of_units
-from queries.answer import AnswerColumn, Estimate
+from queries.answer import Answer, AnswerColumn
+from queries.figures import FREE, SUPPRESS, WITH_CAUTION, Estimate
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-MARKS = {"unreliable": "!", "caution": "?", "negative": "<0", "approximate": "~", "selected": "*"}
+MARKS = {"unreliable": "!", "caution": "?", "negative": "<0", "approximate": "~", "selected": "*", "adds-up": "+"}
 """What stands behind a figure, by flag."""
+
+USES = {FREE: N_("free"), WITH_CAUTION: N_("with caution"), SUPPRESS: N_("not to be shown")}
+"""How a figure may be used, for people."""
 
 FEARED = {
     Trust.NONE: N_("none"),
@@ -30,13 +34,16 @@ SYMMETRIC = 0.02
 """Relative difference of an interval's arms up to which it is written as one half-width."""
 
 
-def answer_table(result: Result) -> Table:
-    """Return the table of an answer: labels beside codes, figures with their 95 % half-width or interval."""
+def answer_table(answer: Answer, *, suppress: bool = False) -> Table:
+    """Return the table of an answer: labels beside codes, figures with their 95 % half-width or interval.
+
+    With ``suppress``, a dash stands for figures that are too noisy to be used.
+    """
     headers, columns, numbers = [], [], []
-    for position, column in enumerate(result.answer.columns):
-        cells = [row.cells[position] for row in result.answer.rows]
+    for position, column in enumerate(answer.columns):
+        cells = [row.cells[position] for row in answer.rows]
         if column.kind == "key":
-            labels = result.answer.labels.get(column.name, {})
+            labels = answer.labels.get(column.name, {})
             codes = [str(cell) for cell in cells]
             headers.append(column.name)
             columns.append(codes)
@@ -46,14 +53,24 @@ def answer_table(result: Result) -> Table:
         else:
             numbers.append(len(headers))
             headers.append(_heading(column))
-            columns.append(figures([cell for cell in cells if isinstance(cell, Estimate)]))
+            found = [cell for cell in cells if isinstance(cell, Estimate)]
+            texts = figures(found)
+            columns.append(
+                [
+                    "—" if suppress and each.reliability == SUPPRESS else text
+                    for each, text in zip(found, texts, strict=True)
+                ]
+            )
     return tables.table(headers, list(zip(*columns, strict=True)), numbers=numbers)
 
 
 def figures(estimates: list[Estimate]) -> list[str]:
     """Return a column of figures in one form: ``value ± half-width`` where that says it all, else with both ends."""
     even = all(_is_symmetric(each) for each in estimates)
-    return [_figure(each, even=even) + "".join(f" {MARKS[flag]}" for flag in each.flags) for each in estimates]
+    return [
+        _figure(each, even=even) + _total(each) + "".join(f" {MARKS[flag]}" for flag in each.flags)
+        for each in estimates
+    ]
 
 
 def number(value: float, step: float) -> str:
@@ -66,13 +83,13 @@ def number(value: float, step: float) -> str:
 def footnotes(result: Result) -> list[str]:
     """Return the lines under an answer: marks, privacy, hospitals, release, budget."""
     lines = []
-    for flag, text in flag_texts(result.answer).items():
+    for flag, text in flag_texts(result).items():
         lines.append(f"{MARKS[flag]}  {text}")
-    if result.answer.hidden:
-        lines.append(
-            _("{count:,} rows are not shown; they were answered and charged.").format(count=result.answer.hidden)
-        )
+    if hidden := sum(answer.hidden for answer in result.answers):
+        lines.append(_("{count:,} rows are not shown; they were answered and charged.").format(count=hidden))
     lines.append(_("± and intervals: 95 %, noise only."))
+    if any(column.total for answer in result.answers for column in answer.columns):
+        lines.append(_("In brackets: the interval (95 %) with the sampling error too, where the records are a sample."))
     lines.append(_privacy(result))
     lines.append(_sites(result))
     lines += _remarks(result)
@@ -95,6 +112,14 @@ def _figure(estimate: Estimate, *, even: bool) -> str:
     return _("{value} ({low} to {high})").format(
         value=number(estimate.value, half), low=number(estimate.low, half), high=number(estimate.high, half)
     )
+
+
+def _total(estimate: Estimate) -> str:
+    """Return the interval that allows for sampling too, in brackets; empty where there is none."""
+    if estimate.total_low is None or estimate.total_high is None:
+        return ""
+    half = (estimate.total_high - estimate.total_low) / 2
+    return f" [{number(estimate.total_low, half)}, {number(estimate.total_high, half)}]"
 
 
 def _is_symmetric(estimate: Estimate) -> bool:
@@ -151,6 +176,12 @@ def _remarks(result: Result) -> list[str]:
         )
     if result.sites.without_table:
         remarks.append(_("{sites}: no such table there.").format(sites=shortened(result.sites.without_table)))
+    if result.sites.without_some:
+        remarks.append(
+            _("{sites}: some of the tables are not there; zeros with noise in those figures.").format(
+                sites=shortened(result.sites.without_some)
+            )
+        )
     return remarks
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from farr import tables
 from farr.cli import output
-from farr.cli.options import AsJson, Home, Progress
+from farr.cli.options import AlarmMethod, AsJson, Export, Home, Plot, Progress
+from farr.late import Late
 from farr.texts import N_, _
 from protocols.farrsum.parameters import Trust
 
 if TYPE_CHECKING:
     from farr.asking import Asking, Terms
     from farr.client import Federation
-    from farr.result import Result
+    from queries.catalogue import Catalogue
 
 app = typer.Typer(add_completion=False)
 
@@ -71,6 +71,15 @@ def query(
         Trust,
         typer.Option(help=N_("How many hospitals are feared to collude; hospitals' policies set a floor.")),
     ] = Trust.THIRD,
+    late: Annotated[
+        Late,
+        typer.Option(
+            help=N_("What to do if hospitals have not loaded the whole period: stop, ask, or leave them out.")
+        ),
+    ] = Late.STOP,
+    suppress: Annotated[
+        bool, typer.Option("--suppress", help=N_("Show — where the noise is more than a third of the figure."))
+    ] = False,
     purpose: Annotated[str, typer.Option(metavar="TEXT", help=N_("Why you ask; hospitals see it."))] = "",
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help=N_("Wait for the answer, or print the request's id."))
@@ -78,21 +87,25 @@ def query(
     timeout: Annotated[
         float | None, typer.Option(min=0.1, metavar="S", help=N_("Wait at most S seconds; the request goes on."))
     ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=N_("Also write the answer as CSV for spreadsheets."))
-    ] = None,
+    plot: Plot = None,
+    export: Export = None,
+    alarms: AlarmMethod = None,
     progress: Progress = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask, or say what asking would cost."""
     from farr import connect
     from farr.asking import Terms
+    from farr.cli.showing import Wanted, show
     from farr.cli.waiting import Waiting
 
+    wanted = Wanted(plot=plot, export=export, alarms=alarms)
+    wanted.check()
     text = sys.stdin.read() if statement == "-" else statement
     terms = Terms(
-        epsilon=epsilon, within=within, expect=expect, minimum=minimum, purpose=purpose, fresh=fresh, trust=trust
-    )
+        epsilon=epsilon, within=within, expect=expect, minimum=minimum, purpose=purpose, fresh=fresh, trust=trust,
+        late=late,
+    )  # fmt: skip
     with connect(home) as federation:
         if dry_run:
             foresee(federation, federation.estimate(text, terms, rows_per_patient=rows_per_patient), as_json=as_json)
@@ -102,42 +115,36 @@ def query(
             return
         with Waiting(wanted=progress, as_json=as_json) as waiting:
             result = federation.ask(text, terms, rows_per_patient=rows_per_patient, timeout=timeout, told=waiting.told)
-    show(result, csv=csv, as_json=as_json)
-
-
-def show(result: Result, *, csv: Path | None, as_json: bool) -> None:
-    """Print an answer, and write it as CSV where that is asked for."""
-    from farr.cli.figures import answer_table, footnotes
-
-    if csv is not None:
-        csv.write_bytes(result.to_csv())
-    if as_json:
-        output.as_json(result.to_plain())
-        return
-    output.table(answer_table(result))
-    output.line()
-    for line in footnotes(result):
-        output.line(line)
+    show(result, wanted, as_json=as_json, suppress=suppress)
 
 
 def foresee(federation: Federation, asking: Asking, *, as_json: bool) -> None:
     """Print what a question would cost and how exact its answer would be."""
-    from farr.asking import half_widths, settings
+    from farr.asking import advise, foreseen, half_widths, settings
     from farr.result import plain_units
 
     catalogue, question = federation.catalogue, asking.question
-    widths, shared = half_widths(asking, catalogue), asking.sharing
+    widths, shared, advice = half_widths(asking, catalogue), asking.sharing, advise(asking, catalogue)
     under = settings(asking, catalogue)
     cost = asking.measurement.cost
     asked = [hospital for hospital in federation.hospitals if hospital.id in question.sites]
     left = {each.id: each.remaining_units for each in asked if each.remaining_units is not None}
     short = sorted(site for site, units in left.items() if units < cost)
-    bound = question.plan.bound
+    waiting = federation.late(asking)
+    bounds = [part.bound for part in question.plan.parts]
+    rows_bound, groups_bound = max(each.rows for each in bounds), max(each.groups for each in bounds)
     if as_json:
         output.as_json(
             {
                 "dry_run": True,
                 "half_width": widths,
+                "figures": {
+                    name: {"value": each.value, "relative": each.relative, "reliability": each.reliability}
+                    for name, each in foreseen(asking, catalogue).items()
+                },
+                "coarser": advice
+                and {"replace": advice.instead.before, "by": advice.instead.after, "relative": advice.relative},
+                "not_ready": {site: {"table": table, "loaded": str(day)} for site, (table, day) in waiting.items()},
                 "trust": asking.terms.trust.value,
                 "m": shared.minimum,
                 "c": shared.colluders,
@@ -155,15 +162,13 @@ def foresee(federation: Federation, asking: Asking, *, as_json: bool) -> None:
                     "needed": asking.minimum,
                     "names": list(question.sites),
                 },
-                "rows_per_patient": bound.rows,
-                "groups_per_patient": bound.groups,
+                "rows_per_patient": rows_bound,
+                "groups_per_patient": groups_bound,
                 "entries": sum(block.entries for block in asking.measurement.blocks),
             }
         )
         return
-    rows = [(name, _half(half)) for name, half in widths.items()]
-    output.table(tables.table((_("figure"), _("expected 95 % half-width, noise only")), rows))
-    output.line()
+    _foreseen(asking, catalogue)
     output.line(
         _("Noise: shared by at least {h} honest hospitals of at least {m} in the sum; masks: farrsum.").format(
             h=shared.honest, m=shared.minimum
@@ -182,7 +187,7 @@ def foresee(federation: Federation, asking: Asking, *, as_json: bool) -> None:
     output.line(
         _(
             "Cost: epsilon {epsilon:.3g}; rows of one patient: at most {rows}. Nothing was asked, no record was read."
-        ).format(epsilon=asking.epsilon, rows=bound.rows)
+        ).format(epsilon=asking.epsilon, rows=rows_bound)
     )
     output.line(
         _("Hospitals: {asked} would be asked, {connected} are connected, {needed} must answer.").format(
@@ -193,8 +198,40 @@ def foresee(federation: Federation, asking: Asking, *, as_json: bool) -> None:
         least = min(left, key=lambda site: left[site])
         epsilon = plain_units(left[least])["epsilon"]
         output.line(_("Least budget left: epsilon {epsilon:.3g} ({site}).").format(epsilon=epsilon, site=least))
+    if waiting:
+        output.line(
+            _("Not ready, by their own word: {sites}").format(
+                sites=", ".join(f"{site} ({table}: {day})" for site, (table, day) in sorted(waiting.items()))
+            )
+        )
     if short:
         output.line(_("Too little left at: {sites}").format(sites=", ".join(short)))
+
+
+def _foreseen(asking: Asking, catalogue: Catalogue) -> None:
+    """Print what to expect of each figure, and the coarser way to ask where that would be too little."""
+    from farr.asking import advise, foreseen
+    from farr.cli.figures import USES, number
+
+    found = foreseen(asking, catalogue)
+    headers = [_("figure"), _("expected 95 % half-width, noise only")]
+    rows = [[name, _half(each.half)] for name, each in found.items()]
+    if any(each.relative is not None for each in found.values()):
+        headers += [_("of an expected"), _("that is"), _("use")]
+        for row, each in zip(rows, found.values(), strict=True):
+            value = "" if each.value is None else number(each.value, each.half or 0.0)
+            share = "" if each.relative is None else f"{100 * each.relative:.3g} %"
+            row += [value, share, _(USES[each.reliability]) if each.reliability else ""]
+    output.table(tables.table(headers, rows))
+    output.line()
+    if advice := advise(asking, catalogue):
+        after = advice.instead.after
+        text = (
+            _("Too noisy for these groups. Reliable at this price: {after} instead of {before} (within {share:.2g} %).")
+            if after
+            else _("Too noisy for these groups. Reliable at this price: without {before} (within {share:.2g} %).")
+        )
+        output.line(text.format(before=advice.instead.before, after=after, share=100 * advice.relative))
 
 
 def _half(half: float | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from farr.demo.questions import DemoQuestion
 from farr.result import Result
-from queries.answer import Estimate
+from queries.figures import Estimate
 
 Exact = dict[tuple[str, ...], tuple[float, ...]]
 

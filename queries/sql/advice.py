@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 from sqlglot import exp
 
+from queries.statistics import FUNCTIONS as CALLS
+
 COMPARING: Mapping[type, str] = MappingProxyType(
     {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
 )
@@ -30,9 +32,10 @@ class Advice:
     """Whether the construct was foreseen."""
 
 
-_BANDS = "use BAND(column, ...) with COUNT(*) to see the distribution; quantiles come later"
+_BANDS = "use QUANTILE(column, 0.5), or BAND(column, ...) with COUNT(*) to see the distribution"
 _FILTER = "use COUNT(*) FILTER (WHERE ...)"
 _ONE_TABLE = "ask about one table; what other tables hold is not linked"
+_BESIDE = "for a ratio across tables write FROM (SELECT ...) AS v JOIN (SELECT ...) AS d USING (group)"
 _PARTS = "use YEAR, QUARTER, MONTH, WEEK, DAY, MONTH_OF_YEAR or WEEKDAY of a date column"
 _PLAIN = "write the value itself"
 _TODAY = "write the day, such as '2019-01-31': an answer must mean the same tomorrow"
@@ -40,9 +43,11 @@ _WHERE = "use = <> < <= > >= BETWEEN, IN, IS NULL, LIKE 'I63%', AND, OR and NOT"
 
 FUNCTIONS: Mapping[str, str] = MappingProxyType(
     {
-        "": "the functions are COUNT, SUM, AVG; BAND, LEVEL, YEAR, QUARTER, MONTH, WEEK, DAY, MONTH_OF_YEAR, WEEKDAY",
-        **dict.fromkeys(("MIN", "MAX", "MEDIAN", "QUANTILE", "PERCENTILE_CONT", "PERCENTILE_DISC", "MODE"), _BANDS),
-        **dict.fromkeys(("STDDEV", "STDDEV_SAMP", "STDDEV_POP", "VARIANCE", "VAR_SAMP", "VAR_POP"), _BANDS),
+        "": "the functions are "
+        + ", ".join(("COUNT", "SUM", "AVG", *CALLS))
+        + "; for groups BAND, LEVEL, YEAR, QUARTER, MONTH, WEEK, DAY, MONTH_OF_YEAR, WEEKDAY",
+        **dict.fromkeys(("MIN", "MAX", "PERCENTILE_CONT", "PERCENTILE_DISC", "MODE"), _BANDS),
+        **dict.fromkeys(("STDDEV_SAMP", "STDDEV_POP", "VAR_SAMP", "VAR_POP"), "use STDDEV or VARIANCE of a column"),
         **dict.fromkeys(("COUNT_IF", "COUNTIF", "IF", "IIF", "DECODE"), _FILTER),
         **dict.fromkeys(("NOW", "TODAY", "GETDATE", "CURRENT_DATE", "CURRENT_TIMESTAMP"), _TODAY),
         **dict.fromkeys(("DAYOFWEEK", "DAYOFMONTH", "DAYOFYEAR", "DATE_PART", "DATEPART", "STRFTIME"), _PARTS),
@@ -56,8 +61,8 @@ FUNCTIONS: Mapping[str, str] = MappingProxyType(
 
 _SETS = Advice(
     words=("ROLLUP", "CUBE", "GROUPING SETS"),
-    message="totals over several groupings are separate questions",
-    remedy="ask each grouping by itself; a plain GROUP BY answers every cell",
+    message="only GROUP BY ROLLUP (...) answers subtotals",
+    remedy="write GROUP BY ROLLUP (a, b) and nothing beside it; or ask each grouping by itself",
 )
 _COMBINED = Advice(
     words=("UNION", "INTERSECT", "EXCEPT"), message="one question is one SELECT", remedy="ask each SELECT by itself"
@@ -66,12 +71,12 @@ _INNER = Advice(
     words=("SELECT",),
     after="SELECT",
     message="a query inside another is not answered",
-    remedy="write its condition in WHERE or FILTER",
+    remedy="write its condition in WHERE or FILTER; " + _BESIDE,
 )
 _SAMPLE = Advice(
     words=("TABLESAMPLE", "SAMPLE"), message="samples are not drawn", remedy="ask about all rows; the cost is the same"
 )
-_LINKED = Advice(words=("JOIN", "LATERAL"), message="tables are not joined", remedy=_ONE_TABLE)
+_LINKED = Advice(words=("JOIN", "LATERAL"), message="tables are not joined", remedy=_BESIDE)
 _CONDITIONAL = Advice(words=("CASE", "IF"), message="values are not computed case by case", remedy=_FILTER)
 _CAST = Advice(words=("CAST", "TRY_CAST", "::"), message="values are not converted", remedy=_PLAIN)
 _PARAMETER = Advice(words=("?", "@", ":"), message="parameters are not filled in", remedy=_PLAIN)
@@ -102,6 +107,15 @@ ADVICE: Mapping[str, Advice] = MappingProxyType(
         "Select.laterals": _LINKED,
         "Table.joins": _LINKED,
         "Lateral": _LINKED,
+        "Join.on": Advice(message="sides are joined by their groups", remedy="write USING and the names of the groups"),
+        **dict.fromkeys(
+            ("Join.side", "Join.kind", "Join.method"),
+            Advice(
+                words=("LEFT", "RIGHT", "FULL", "NATURAL", "SEMI", "ANTI", "ASOF", "POSITIONAL", "OUTER"),
+                message="every cell is on all sides",
+                remedy="write JOIN and USING",
+            ),
+        ),
         "Select.with_": Advice(words=("WITH",), message="a query inside another is not answered", remedy=_ONE_TABLE),
         "Select.offset": Advice(words=("OFFSET",), message="rows are not skipped", remedy="use LIMIT alone"),
         "Select.qualify": Advice(words=("QUALIFY",), message="QUALIFY is not answered", remedy="use HAVING"),
@@ -128,7 +142,6 @@ ADVICE: Mapping[str, Advice] = MappingProxyType(
         "Group.cube": _SETS,
         "Group.grouping_sets": _SETS,
         "Group.totals": Advice(words=("TOTALS",), message="totals are a question of their own", remedy=_SETS.remedy),
-        "Rollup": _SETS,
         "Cube": _SETS,
         "GroupingSets": _SETS,
         "Window": Advice(words=("OVER",), message="windows are not answered", remedy="use GROUP BY"),

@@ -6,7 +6,7 @@ is refused rather than half understood (sqlglot 30 spells NOT LIKE as an argumen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -15,9 +15,10 @@ from sqlglot import exp
 from queries.errors import StatementError
 from queries.sql.advice import COMPARING, FUNCTIONS, advice_on
 from queries.sql.places import Places
+from queries.statistics import FUNCTIONS as CALLS
 
 KEY_FUNCTIONS = frozenset({"LEVEL", "BAND", "MONTH_OF_YEAR", "WEEKDAY"})
-"""Farr's own functions, which the parser does not know by name."""
+"""Farr's own functions of groups, which the parser does not know by name; those of statistics are ``CALLS``."""
 
 _TWO = frozenset({"this", "expression"})
 _ONE = frozenset({"this"})
@@ -26,6 +27,8 @@ ALLOWED: Mapping[type, frozenset[str]] = MappingProxyType(
     {
         exp.Select: frozenset({"expressions", "from_", "where", "group", "having", "order", "limit"}),
         exp.From: _ONE,
+        exp.Join: frozenset({"this", "kind", "using"}),
+        exp.Subquery: frozenset({"this", "alias"}),
         exp.Table: frozenset({"this", "alias"}),
         exp.TableAlias: _ONE,
         exp.Identifier: frozenset({"this", "quoted"}),
@@ -33,6 +36,7 @@ ALLOWED: Mapping[type, frozenset[str]] = MappingProxyType(
         exp.Alias: frozenset({"this", "alias"}),
         exp.Where: _ONE,
         exp.Group: frozenset({"expressions"}),
+        exp.Rollup: frozenset({"expressions"}),
         exp.Having: _ONE,
         exp.Order: frozenset({"expressions"}),
         exp.Ordered: frozenset({"this", "desc", "nulls_first"}),
@@ -76,6 +80,9 @@ ALLOWED: Mapping[type, frozenset[str]] = MappingProxyType(
 SHAPES: Mapping[tuple[type, str], type] = MappingProxyType(
     {
         (exp.From, "this"): exp.Table,
+        (exp.Join, "this"): exp.Subquery,
+        (exp.Subquery, "this"): exp.Select,
+        (exp.Subquery, "alias"): exp.TableAlias,
         (exp.Table, "this"): exp.Identifier,
         (exp.Table, "alias"): exp.TableAlias,
         (exp.TableAlias, "this"): exp.Identifier,
@@ -89,29 +96,48 @@ SHAPES: Mapping[tuple[type, str], type] = MappingProxyType(
 """Arguments that hold one kind of node only: names, where the parser would take more."""
 
 
+_INNER = exp.Select, exp.Subquery, exp.Join
+
+
+def sides_of(tree: exp.Expression) -> tuple[exp.Expression, ...]:
+    """Return the SELECTs in parentheses that a statement puts side by side; none where it asks about one table."""
+    source, joins = tree.args.get("from_"), tree.args.get("joins") or []
+    found = (source and source.this, *(join.this for join in joins))
+    whole = joins and all(isinstance(each, exp.Subquery) and isinstance(each.this, exp.Select) for each in found)
+    return found if whole else ()
+
+
 def check_allowed(tree: exp.Expression, places: Places) -> None:
     """Raise StatementError at the first node or argument that is not listed.
 
     Guarantee: what passes is made of listed nodes and arguments only, so nothing but the readers of this package gives
-    it a meaning. Test: tests/queries/test_refusals.py::test_hostile_and_unsupported_statements_are_refused.
+    it a meaning; a SELECT inside another is one of several side by side, each about one table, and nowhere else.
+    Test: tests/queries/test_refusals.py::test_hostile_and_unsupported_statements_are_refused.
     """
+    sides = sides_of(tree)
+    within = {id(each) for each in (tree, *sides, *(side.this for side in sides))}
+    within |= {id(join) for join in tree.args.get("joins") or [] if sides}
     nodes: Iterable[Any] = tree.walk()
     for node in nodes:
-        if type(node) not in ALLOWED or (isinstance(node, exp.Select) and node is not tree):
+        if type(node) not in ALLOWED or (isinstance(node, _INNER) and id(node) not in within):
             raise _refused(node, type(node).__name__, places)
-        _check_arguments(node, places)
+        _check_arguments(node, places, within)
         if isinstance(node, exp.Star) and not isinstance(node.parent, exp.AggFunc):
             raise _refused(node, "Star", places)
-        if isinstance(node, exp.Anonymous) and node.name.upper() not in KEY_FUNCTIONS:
+        if isinstance(node, exp.Anonymous) and node.name.upper() not in (*KEY_FUNCTIONS, *CALLS):
             raise _refused(node, "Anonymous", places)
         if isinstance(node, exp.Cast) and not _is_date_literal(node):
             raise _refused(node, "Cast", places)
+        if isinstance(node, exp.Join) and (node.text("kind") or "INNER") not in ("INNER", "CROSS"):
+            raise _refused(node, "Join.side", places)
 
 
-def _check_arguments(node: Any, places: Places) -> None:
+def _check_arguments(node: Any, places: Places, within: Collection[int]) -> None:
     listed, kind = ALLOWED[type(node)], type(node).__name__
     for name, value in node.args.items():
         if value is None or value is False or value == []:
+            continue
+        if id(value) in within or (name == "joins" and all(id(each) in within for each in value)):
             continue
         if name not in listed or not isinstance(value, SHAPES.get((type(node), name), object)):
             part = value[0] if isinstance(value, list) else value
@@ -134,6 +160,8 @@ def _refused(node: exp.Expression, what: str, places: Places) -> StatementError:
         return places.refusal(name, f"{written} is not a function that Farr answers", remedy)
     if isinstance(node, exp.Func) and not advice.known:
         return places.refusal(places.call(node), advice.message, FUNCTIONS[""])
+    if isinstance(node, (exp.Select, exp.Subquery)) and (place := places.last("SELECT", before=places.of(node)[0])):
+        return places.refusal(place, advice.message, advice.remedy)
     before = places.keyword(advice.after) if advice.after else None
     place = places.keyword(*advice.words, after=before[1] if before else 0) or places.of(node)
     return places.refusal(place, advice.message, advice.remedy)

@@ -10,9 +10,11 @@ from typing import Any
 from sqlglot import exp
 
 from queries.errors import StatementError
+from queries.names import find
 from queries.plan import EVERYTHING, Predicate
 from queries.question import arithmetic
 from queries.sql.advice import COMPARING
+from queries.sql.calls import arguments, is_call
 from queries.sql.keys import key
 from queries.sql.predicates import predicate
 from queries.sql.terms import Scope, bare, field, number
@@ -44,7 +46,9 @@ def expression(node: exp.Expression, scope: Scope, names: Names = NO_NAMES) -> E
             return arithmetic("*", exact(Fraction(-1)), expression(node.this, scope, names))
     if isinstance(node, exp.Literal):
         return exact(number(node, scope))
-    if isinstance(node, (exp.Filter, exp.Count, exp.Sum, exp.Avg)):
+    if scope.sides:
+        return _of_side(node, scope, names)
+    if isinstance(node, (exp.Filter, exp.Count, exp.Sum, exp.Avg)) or is_call(node):
         return _aggregate(node, scope)
     if isinstance(node, exp.Column) and not node.text("table") and node.name in names:
         return names[node.name]
@@ -76,6 +80,8 @@ def condition(node: Any, scope: Scope, names: Names) -> Condition:
 def _number(node: exp.Expression, scope: Scope, names: Names) -> Expression:
     found = expression(node, scope, names)
     if isinstance(found, KeyTerm):
+        if scope.sides:
+            raise scope.places.refusal(node, "a group is not a number", "put conditions on rows into every side")
         raise scope.places.refusal(node, "HAVING is about aggregates", "put conditions on groups in WHERE")
     return found
 
@@ -85,9 +91,13 @@ def _aggregate(node: Any, scope: Scope) -> Expression:
     call = node
     if isinstance(node, exp.Filter):
         call = bare(node.this)
-        if type(call) not in _STATISTICS:
+        if type(call) not in _STATISTICS and not is_call(call):
             raise scope.places.refusal(node, "FILTER belongs to an aggregate", "write COUNT(*) FILTER (WHERE ...)")
         rows = predicate(node.expression.this, scope)
+    if is_call(call):
+        given = arguments(call, scope)
+        with scope.places.at(call):
+            return scope.draft.call(call.name, given, rows)
     statistic, reads = _STATISTICS[type(call)], bare(call.this)
     with scope.places.at(call):
         if isinstance(reads, exp.Star):
@@ -120,11 +130,31 @@ def _check_patient(call: exp.Expression, reads: exp.Expression, scope: Scope) ->
         )
 
 
+def _of_side(node: exp.Expression, scope: Scope, names: Names) -> Expression:
+    """Return what a column of questions side by side stands for, such as ``v.n``."""
+    if not isinstance(node, exp.Column):
+        raise scope.places.refusal(
+            node, "outside the sides there is nothing to count", "count inside them, and calculate with v.n and d.n"
+        )
+    if node.text("table"):
+        with scope.places.at(node):
+            columns = scope.sides[find(node.text("table"), scope.sides, "question called")]
+            return columns[find(node.name, columns, f"column of {node.text('table')} called")]
+    if node.name in names:
+        return names[node.name]
+    holders = [side for side, columns in scope.sides.items() if node.name in columns]
+    with scope.places.at(node):
+        if len(holders) > 1:
+            raise StatementError(f"{node.name} is a column of {' and of '.join(holders)}", remedy="write which")
+        every = {name: found for columns in scope.sides.values() for name, found in columns.items()}
+        return every[find(node.name, every, "column called")]
+
+
 def _group(node: exp.Expression, scope: Scope) -> Expression:
     found = key(node, scope)
     if found is None:
         raise scope.places.refusal(
-            node, "a group or an aggregate is expected", "name what GROUP BY names, COUNT, SUM, AVG, or arithmetic"
+            node, "a group or an aggregate is expected", "name what GROUP BY names, a statistic, or arithmetic"
         )
     if found not in scope.draft.keys:
         raise scope.places.refusal(

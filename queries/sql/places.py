@@ -44,6 +44,13 @@ class Places:
                 return token.start, token.end + 1
         return None
 
+    def last(self, word: str, *, before: int) -> Span | None:
+        """Return the last token before a character that is ``word`` and stands for itself."""
+        for token in reversed(self.tokens):
+            if token.start < before and token.token_type not in QUOTED and token.text.upper() == word:
+                return token.start, token.end + 1
+        return None
+
     def of(self, node: exp.Expression) -> Span:
         """Return what the node covers; of a node that the parser gives no place, that of its nearest ancestor."""
         parts = list(node.walk())

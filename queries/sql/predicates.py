@@ -33,6 +33,11 @@ def predicate(node: Any, scope: Scope) -> Predicate:
     return reader(node, scope)
 
 
+def is_condition(node: Any) -> bool:
+    """Return whether a node is written as a condition."""
+    return type(bare(node)) in _READERS or isinstance(bare(node), (exp.And, exp.Or, exp.Boolean))
+
+
 def _compare(node: Any, scope: Scope) -> Predicate:
     operator, left, right = COMPARING[type(node)], node.this, node.expression
     about = subject(left, scope)

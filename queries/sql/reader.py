@@ -1,23 +1,17 @@
-"""One SELECT, clause by clause, into a question."""
+"""A statement into a question: one SELECT about one table, or several side by side."""
 
 from __future__ import annotations
 
 from sqlglot import exp
 
-from queries.catalogue import Catalogue, CodeColumn
-from queries.errors import StatementError
-from queries.names import find
-from queries.plan import Key
+from queries.catalogue import Catalogue
 from queries.predicates import Sites
-from queries.question import Draft, Question
-from queries.sql.keys import key
-from queries.sql.outputs import Names, condition, expression
+from queries.question import Question
+from queries.sql.allowed import sides_of
+from queries.sql.joined import joined
 from queries.sql.parse import tree_of
-from queries.sql.places import Places
-from queries.sql.predicates import predicate
-from queries.sql.terms import Scope, bare, whole_number
+from queries.sql.single import question_of, scope_of
 from queries.sql.tokens import places_of
-from queries.view import ASCENDING, DESCENDING, Expression, Order
 
 
 def read(
@@ -38,116 +32,13 @@ def read(
     """
     places = places_of(statement)
     tree = tree_of(places)
+
+    def ask(select: exp.Select) -> Question:
+        scope = scope_of(select, places, catalogue, sites)
+        return question_of(select, scope, rows=rows_per_patient, groups=groups_per_patient)
+
     try:
         with places.at(places.whole()):
-            return _question(tree, _scope(tree, places, catalogue, sites), rows_per_patient, groups_per_patient)
+            return joined(tree, places, catalogue, ask) if sides_of(tree) else ask(tree)
     except RecursionError as error:
         raise places.refusal(places.whole(), "nested too deeply", "write the question more plainly") from error
-
-
-def _question(tree: exp.Select, scope: Scope, rows: int | None, groups: int | None) -> Question:
-    draft, places = scope.draft, scope.places
-    if where := tree.args.get("where"):
-        condition_on_rows = predicate(where.this, scope)
-        with places.at(where.this):
-            draft.where(condition_on_rows)
-    _group_by(tree, scope)
-    names: dict[str, Expression] = {}
-    for item in tree.expressions:
-        shown = item.this if isinstance(item, exp.Alias) else item
-        found = expression(shown, scope, names)
-        alias = item.args["alias"] if isinstance(item, exp.Alias) else None
-        name = str(alias.this) if alias is not None else _unnamed(shown, scope)
-        with places.at(item if alias is None else alias):
-            draft.show(name, found)
-        names.setdefault(name, found)
-    if having := tree.args.get("having"):
-        draft.having = condition(having.this, scope, names)
-    if order := tree.args.get("order"):
-        draft.order += [_order(item, scope, names) for item in order.expressions]
-    if limit := tree.args.get("limit"):
-        draft.limit = whole_number(limit.expression)
-        if not draft.limit:
-            raise places.refusal(limit.expression, "LIMIT takes a whole number above 0", "write LIMIT 10")
-    if not draft.aggregates:
-        place = places.of(tree.expressions[0])[0], places.of(tree.expressions[-1])[1]
-        raise places.refusal(place, "nothing is counted or added up", "add COUNT(*), or another aggregate")
-    return draft.finish(rows_per_patient=rows, groups_per_patient=groups)
-
-
-def _scope(tree: exp.Select, places: Places, catalogue: Catalogue, sites: Sites) -> Scope:
-    source = tree.args.get("from_")
-    if source is None:
-        raise places.refusal(places.whole(), "no table is named", "add FROM and the name of a table")
-    if not tree.expressions:
-        raise places.refusal(places.whole(), "nothing is asked for", "write SELECT COUNT(*) FROM the table")
-    named = source.this.this
-    with places.at(named):
-        table = catalogue.table(find(named.name, (each.name for each in catalogue.tables), "table"))
-    alias = source.this.args.get("alias")
-    if alias is not None and alias.name.casefold() == "site":
-        raise places.refusal(alias, "site names the hospital", "give the table another alias")
-    names = (table.name.casefold(),) if alias is None else (alias.name.casefold(),)
-    return Scope(draft=Draft(catalogue, table, sites), places=places, names=names)
-
-
-def _group_by(tree: exp.Select, scope: Scope) -> None:
-    clause = tree.args.get("group")
-    for item in clause.expressions if clause else ():
-        found = _group(item, tree, scope)
-        with scope.places.at(item):
-            scope.draft.group(found)
-
-
-def _group(item: exp.Expression, tree: exp.Select, scope: Scope) -> Key:
-    meant = _meant(item, tree, scope)
-    found = None if meant.find(exp.AggFunc) else key(meant, scope)
-    if found is None:
-        raise scope.places.refusal(
-            item, "groups are columns, levels, bands, dates or hospitals", "GROUP BY what the answer has a row for"
-        )
-    return found
-
-
-def _meant(item: exp.Expression, tree: exp.Select, scope: Scope) -> exp.Expression:
-    """Return what a group stands for: an ordinal and an alias stand for a part of the SELECT list.
-
-    As in SQL a column comes before an alias of the same name, unless the column cannot be grouped by.
-    """
-    item = bare(item)
-    if isinstance(item, exp.Literal):
-        shown = tree.expressions[_ordinal(item, len(tree.expressions), scope)]
-        return bare(shown.this if isinstance(shown, exp.Alias) else shown)
-    if not isinstance(item, exp.Column) or item.text("table"):
-        return item
-    try:
-        if isinstance(scope.draft.rows.column(item.name), CodeColumn):
-            return item
-    except StatementError:
-        pass
-    for shown in tree.expressions:
-        if isinstance(shown, exp.Alias) and shown.alias == item.name:
-            return bare(shown.this)
-    return item
-
-
-def _order(item: exp.Expression, scope: Scope, names: Names) -> Order:
-    by, columns = bare(item.this), scope.draft.columns
-    if isinstance(by, exp.Literal):
-        found = columns[_ordinal(by, len(columns), scope)].expression
-    else:
-        found = expression(by, scope, names)
-    return Order(by=found, direction=DESCENDING if item.args.get("desc") else ASCENDING)
-
-
-def _ordinal(item: exp.Expression, columns: int, scope: Scope) -> int:
-    written = whole_number(item)
-    if written is None or not 1 <= written <= columns:
-        raise scope.places.refusal(item, "there is no such column", f"write a name, or a number from 1 to {columns}")
-    return written - 1
-
-
-def _unnamed(shown: exp.Expression, scope: Scope) -> str:
-    """Return the name of a column that the statement gives none: a column's own, else the text itself."""
-    shown = bare(shown)
-    return shown.name if isinstance(shown, exp.Column) and not shown.text("table") else scope.places.text(shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as field_of
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -13,6 +14,7 @@ from sqlglot import exp
 from queries.predicates import Field, Hospital, Subject, Value, day_of
 from queries.question import Draft
 from queries.sql.places import Places
+from queries.view import Expression
 
 DATE_PARTS: Mapping[type, str] = MappingProxyType(
     {exp.Year: "year", exp.Quarter: "quarter", exp.Month: "month", exp.Week: "week", exp.Day: "day"}
@@ -32,6 +34,8 @@ class Scope:
     """Where each part of the statement is."""
     names: tuple[str, ...]
     """What the table may be called before a dot, in lower case."""
+    sides: Mapping[str, Mapping[str, Expression]] = field_of(default_factory=dict)
+    """Where several questions stand side by side: by their names, what their columns show."""
 
 
 def bare(node: exp.Expression) -> exp.Expression:

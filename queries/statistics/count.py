@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from queries.catalogue import Table
-from queries.plan import Aggregate, Key
-from queries.quantity import NoisyBlock, Quantity
+from typing import ClassVar
+
+from queries.plan import Aggregate
+from queries.quantity import Quantity
+from queries.setting import Setting
+from queries.statistics.interface import Reading, Statistic, Sums, no_cells
 from queries.tally import Block, RowCount
 
 
-class Count:
+class Count(Statistic):
     """One block: each row adds 1 to its cell."""
 
-    def check(self, aggregate: Aggregate, table: Table) -> None:
+    counts: ClassVar[bool] = True
+
+    def check(self, aggregate: Aggregate, setting: Setting) -> None:
         """Accept no column, or any column of the table."""
+        no_cells(aggregate)
         if aggregate.column is not None:
-            table.column(aggregate.column)
+            setting.table.column(aggregate.column)
 
-    def blocks(self, aggregate: Aggregate, keys: tuple[Key, ...], table: Table) -> tuple[Block, ...]:
+    def blocks(self, aggregate: Aggregate, setting: Setting) -> tuple[Block, ...]:
         """Return the block of counts."""
-        return (Block(keys=keys, measure=RowCount(column=aggregate.column), where=aggregate.where),)
+        return (Block(keys=setting.keys, measure=RowCount(column=aggregate.column), where=aggregate.where),)
 
-    def estimate(self, aggregate: Aggregate, table: Table, blocks: tuple[NoisyBlock, ...]) -> Quantity:
-        """Return the noisy counts: unbiased, so possibly negative."""
-        return Quantity.of_block(blocks[0])
+    def read(self, aggregate: Aggregate, setting: Setting, reading: Reading, sums: Sums) -> Quantity:
+        """Return the noisy counts: unbiased, so possibly negative. Sampling: a Poisson law of independent rows."""
+        return Quantity.of_counts(sums.blocks[0])
+
+    def unit(self, aggregate: Aggregate, setting: Setting, reading: Reading) -> str:
+        """Return what is counted."""
+        return "rows"
+
+    def never_negative(self, aggregate: Aggregate, setting: Setting, reading: Reading) -> bool:
+        """Return True."""
+        return True

@@ -5,25 +5,40 @@ A patient of two hospitals counts twice in a sum over hospitals; labels and resu
 
 from __future__ import annotations
 
-from queries.catalogue import Table
+from typing import ClassVar
+
 from queries.errors import PlanError
-from queries.plan import Aggregate, Key
-from queries.quantity import NoisyBlock, Quantity
+from queries.plan import Aggregate
+from queries.quantity import Quantity
+from queries.setting import Setting
+from queries.statistics.interface import Reading, Statistic, Sums, no_cells
 from queries.tally import Block, PatientCount
 
 
-class Patients:
+class Patients(Statistic):
     """One block: each patient adds 1 to every cell with a row of the patient."""
 
-    def check(self, aggregate: Aggregate, table: Table) -> None:
+    counts: ClassVar[bool] = True
+
+    def check(self, aggregate: Aggregate, setting: Setting) -> None:
         """Accept no column: what is counted is the table's patient key."""
+        no_cells(aggregate)
         if aggregate.column is not None:
-            raise PlanError("distinct values of a column are not counted", remedy=f"count DISTINCT {table.patient}")
+            remedy = f"count DISTINCT {setting.table.patient}"
+            raise PlanError("distinct values of a column are not counted", remedy=remedy)
 
-    def blocks(self, aggregate: Aggregate, keys: tuple[Key, ...], table: Table) -> tuple[Block, ...]:
+    def blocks(self, aggregate: Aggregate, setting: Setting) -> tuple[Block, ...]:
         """Return the block of patients."""
-        return (Block(keys=keys, measure=PatientCount(), where=aggregate.where),)
+        return (Block(keys=setting.keys, measure=PatientCount(), where=aggregate.where),)
 
-    def estimate(self, aggregate: Aggregate, table: Table, blocks: tuple[NoisyBlock, ...]) -> Quantity:
+    def read(self, aggregate: Aggregate, setting: Setting, reading: Reading, sums: Sums) -> Quantity:
         """Return the noisy number of site-patients: unbiased, so possibly negative."""
-        return Quantity.of_block(blocks[0])
+        return Quantity.of_counts(sums.blocks[0])
+
+    def unit(self, aggregate: Aggregate, setting: Setting, reading: Reading) -> str:
+        """Return what is counted."""
+        return "site-patients"
+
+    def never_negative(self, aggregate: Aggregate, setting: Setting, reading: Reading) -> bool:
+        """Return True."""
+        return True

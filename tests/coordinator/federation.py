@@ -53,7 +53,8 @@ from protocols.wire_pb2 import (
 from protocols.wire_pb2_grpc import AnalystsStub, MembershipStub, NodesStub
 from queries.canonical import encode
 from queries.catalogue_file import read_catalogue
-from queries.plan import EVERYTHING, Aggregate, Bound, CodeKey, Plan
+from queries.plan import EVERYTHING, Aggregate, Bound, CodeKey
+from tests.queries.whole import altered, whole
 
 NAME = "harbour"
 SOON = 10.0
@@ -243,16 +244,16 @@ class Federation:
         return grpc.aio.secure_channel(address, tls, options=options)
 
     def plan(self, **changes):
-        """Return a count by sex: two entries."""
-        plan = Plan(
-            catalogue=self.catalogue.digest,
+        """Return a count by sex: two entries. Changes are to the plan, or to its only part."""
+        plan = whole(
+            self.catalogue.digest,
             table="stay",
             where=EVERYTHING,
             keys=(CodeKey(column="sex"),),
             aggregates=(Aggregate(statistic="count"),),
             bound=Bound(rows=1, groups=1),
         )
-        return replace(plan, **changes)
+        return altered(plan, **changes)
 
     def request(self, analyst="ada", **changes):
         """Return a request, unsigned."""

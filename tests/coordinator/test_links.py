@@ -4,9 +4,24 @@ import grpc
 import pytest
 
 from coordinator.links import MOST_QUEUED, Links, Stream
-from protocols.wire_pb2 import CoordinatorMessage, NodeMessage, NodeStatus, Nothing, Refusal, Signed, State
+from protocols.wire_pb2 import (
+    CoordinatorMessage,
+    LoadedThrough,
+    NodeMessage,
+    NodeStatus,
+    Nothing,
+    Refusal,
+    Signed,
+    State,
+)
 from protocols.wire_pb2_grpc import NodesStub
 from tests.coordinator.federation import HOSPITALS, coordinator, refused
+
+
+def loaded(*days):
+    """Return the status of a hospital that offers the table t, with days to which tables are complete."""
+    said = [LoadedThrough(table=table, day=day) for table, day in days]
+    return NodeMessage(status=NodeStatus(tables=["t"], loaded=said))
 
 
 def test_the_newest_connection_of_a_hospital_displaces_the_older(federation, tmp_path):
@@ -73,6 +88,9 @@ def test_a_stream_begins_with_a_hello(federation, tmp_path, message):
         pytest.param(NodeMessage(refusal=Refusal(reference="r" * 65)), "oversized", id="long reference"),
         pytest.param(NodeMessage(status=NodeStatus(tables=["t"] * 2000)), "oversized", id="many tables"),
         pytest.param(NodeMessage(status=NodeStatus(tables=["t" * 300])), "oversized", id="long table name"),
+        pytest.param(loaded(("t", "31.10.2026")), "malformed", id="not a day"),
+        pytest.param(loaded(("u", "2026-10-31")), "malformed", id="day of a table that is not offered"),
+        pytest.param(loaded(("t", "2026-10-31"), ("t", "2026-10-30")), "malformed", id="two days of a table"),
     ],
 )
 def test_a_wrong_message_closes_the_stream_with_its_code(federation, tmp_path, message, code):

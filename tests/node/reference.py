@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from math import prod
+from fractions import Fraction
+from math import floor, prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from queries.catalogue import Catalogue
+from queries.catalogue import Catalogue, Table
 from queries.domains import domain
 from queries.measurement import clamp_of
 from queries.plan import (
@@ -20,6 +21,7 @@ from queries.plan import (
     DateKey,
     During,
     Every,
+    FlagKey,
     Key,
     Members,
     Missing,
@@ -29,14 +31,14 @@ from queries.plan import (
     SiteKey,
     Some,
 )
-from queries.tally import PatientCount, RowCount, Tally
+from queries.tally import Measure, PatientCount, ProductSum, RowCount, Tally
 
 Row = Mapping[str, Any]
 
 
-def holds(term: Predicate, row: Row, catalogue: Catalogue, site: str, attributes: Mapping[str, str]) -> bool | None:
+def holds(term: Predicate, row: Row, table: Table, site: str, attributes: Mapping[str, str]) -> bool | None:
     """Return SQL's true, false or unknown."""
-    again = [catalogue, site, attributes]
+    again = [table, site, attributes]
     if isinstance(term, (Every, Some)):
         parts = [holds(part, row, *again) for part in term.terms]
         decisive = isinstance(term, Some)
@@ -53,7 +55,7 @@ def holds(term: Predicate, row: Row, catalogue: Catalogue, site: str, attributes
     if value is None:
         return None
     if isinstance(term, Members):
-        column = catalogue.tables[0].column(term.column)
+        column = table.column(term.column)
         if term.level is None:
             return column.codes.codes[value].code in term.codes
         level = column.codes.level(term.level)
@@ -63,12 +65,15 @@ def holds(term: Predicate, row: Row, catalogue: Catalogue, site: str, attributes
     return (low is None or value >= low) and (high is None or value <= high)
 
 
-def cell_of(key: Key, row: Row, catalogue: Catalogue, site: str, attributes: Mapping[str, str]) -> int | None:
+def cell_of(
+    key: Key, row: Row, catalogue: Catalogue, table: Table, site: str, attributes: Mapping[str, str]
+) -> int | None:
     """Return the place of a row's cell in the key's public domain, by its name where it has one."""
-    table = catalogue.tables[0]
-    names = _names(key, catalogue)
-    if isinstance(key, SiteKey):
-        name: str | None = site
+    names = _names(key, catalogue, table)
+    if isinstance(key, FlagKey):
+        name: str | None = {True: "Y", False: "N", None: None}[holds(key.term, row, table, site, attributes)]
+    elif isinstance(key, SiteKey):
+        name = site
     elif isinstance(key, CodeKey):
         value = row[key.column]
         if value is None:
@@ -99,50 +104,73 @@ def cell_of(key: Key, row: Row, catalogue: Catalogue, site: str, attributes: Map
     return names.index(name) if name in names else None
 
 
-_NAMES: dict[tuple[Key, bytes], tuple[str, ...]] = {}
+_NAMES: dict[tuple[Key, bytes, str], tuple[str, ...]] = {}
 
 
-def _names(key: Key, catalogue: Catalogue) -> tuple[str, ...]:
-    known = (key, catalogue.digest)
+def _names(key: Key, catalogue: Catalogue, table: Table) -> tuple[str, ...]:
+    known = (key, catalogue.digest, table.name)
     if known not in _NAMES:
-        _NAMES[known] = tuple(code.code for code in domain(key, catalogue, catalogue.tables[0]).codes)
+        _NAMES[known] = tuple(code.code for code in domain(key, catalogue, table).codes)
     return _NAMES[known]
 
 
+def added(measure: Measure, row: Row) -> int:
+    """Return what a row adds to its cell; a patient's rows are counted elsewhere."""
+    if isinstance(measure, RowCount):
+        return measure.column is None or row[measure.column] is not None
+    if isinstance(measure, ProductSum):
+        left, right = row[measure.left], row[measure.right]
+        if left is None or right is None:
+            return 0
+        product = Fraction((left - measure.left_centre) * (right - measure.right_centre), measure.unit)
+        value = floor(abs(product) + Fraction(1, 2)) * (-1 if product < 0 else 1)
+    else:
+        if row[measure.column] is None:
+            return 0
+        value = row[measure.column] - measure.centre
+    return min(max(value, -measure.bound), measure.bound)
+
+
 def tally_of(
-    rows: Sequence[Row], asked: Tally, catalogue: Catalogue, site: str, attributes: Mapping[str, str]
+    records: Sequence[Row] | Mapping[str, Sequence[Row]],
+    asked: Tally,
+    catalogue: Catalogue,
+    site: str,
+    attributes: Mapping[str, str],
 ) -> NDArray[np.int64]:
-    """Return the vector of prepared rows, each a mapping with ``_patient`` and ``_order``."""
-    plan, again = asked.plan, (catalogue, site, attributes)
-    by_patient = defaultdict(list)
-    for row in sorted(rows, key=lambda row: row["_order"]):
-        if holds(plan.where, row, *again):
-            by_patient[row["_patient"]].append(row)
+    """Return the vector of prepared rows, each a mapping with ``_patient`` and ``_order``.
+
+    The rows are those of the plan's only table, or those of each table that is read, by its name.
+    """
+    by_table = records if isinstance(records, Mapping) else {asked.plan.parts[0].table: records}
     vector = [0] * asked.entries
-    for block, offset in zip(asked.blocks, asked.offsets, strict=True):
-        sizes = [len(_names(key, catalogue)) for key in block.keys]
-        for first in (rows[: plan.bound.rows] for rows in by_patient.values()):
+    for block, offset, entries in zip(asked.blocks, asked.offsets, asked.sizes, strict=True):
+        part = asked.plan.parts[block.part]
+        if not {part.table, *part.beside} <= by_table.keys():
+            continue
+        table = catalogue.table(part.table)
+        again = (table, site, attributes)
+        by_patient = defaultdict(list)
+        for row in sorted(by_table[part.table], key=lambda row: row["_order"]):
+            if holds(part.where, row, *again):
+                by_patient[row["_patient"]].append(row)
+        sizes = [len(_names(key, catalogue, table)) for key in block.keys]
+        strides = [prod(sizes[number + 1 :]) for number in range(len(sizes))]
+        for first in (rows[: part.bound.rows] for rows in by_patient.values()):
             cells: dict[int, list[Row]] = {}
             for row in first:
-                places = [cell_of(key, row, *again) for key in block.keys]
-                if None not in places:
-                    strides = [prod(sizes[number + 1 :]) for number in range(len(sizes))]
+                every = [cell_of(key, row, catalogue, *again) for key in part.keys] if part.subtotals else []
+                places = [cell_of(key, row, catalogue, *again) for key in block.keys]
+                if None not in (*places, *every):
                     cell = sum(place * stride for place, stride in zip(places, strides, strict=True))
                     cells.setdefault(cell, []).append(row)
-            for cell in list(cells)[: plan.bound.groups]:
+            for cell in list(cells)[: part.bound.groups]:
                 counted = [row for row in cells[cell] if holds(block.where, row, *again)]
                 if isinstance(block.measure, PatientCount):
                     vector[offset + cell] += bool(counted)
-                elif isinstance(block.measure, RowCount):
-                    column = block.measure.column
-                    vector[offset + cell] += sum(column is None or row[column] is not None for row in counted)
                 else:
-                    values = [row[block.measure.column] for row in counted]
-                    reach, centre = block.measure.bound, block.measure.centre
-                    vector[offset + cell] += sum(
-                        min(max(value - centre, -reach), reach) for value in values if value is not None
-                    )
+                    vector[offset + cell] += sum(added(block.measure, row) for row in counted)
         clamp = clamp_of(block.measure, catalogue.rows_per_site)
-        for cell in range(offset, offset + prod(sizes)):
+        for cell in range(offset, offset + entries):
             vector[cell] = min(max(vector[cell], -clamp), clamp)
     return np.array(vector, dtype=np.int64)

@@ -33,7 +33,8 @@ from protocols.wire_pb2 import OpenEpoch, Role
 from queries.accounting import rho_of, units
 from queries.canonical import encode
 from queries.catalogue_file import read_catalogue
-from queries.plan import EVERYTHING, Aggregate, Bound, CodeKey, Plan
+from queries.plan import EVERYTHING, Aggregate, Bound, CodeKey
+from tests.queries.whole import altered, whole
 
 NOW = 1_800_000_000
 NAME = "harbour"
@@ -113,16 +114,16 @@ roster = Roster(federation=NAME, version=3, issued_at=NOW - 500, catalogue_diges
 
 
 def plan(**changes):
-    """Return a count by sex: two entries."""
-    counted = Plan(
-        catalogue=catalogue.digest,
+    """Return a count by sex: two entries. Changes are to the plan, or to its only part."""
+    counted = whole(
+        catalogue.digest,
         table="stay",
         where=EVERYTHING,
         keys=(CodeKey(column="sex"),),
         aggregates=(Aggregate(statistic="count"),),
         bound=Bound(rows=1, groups=1),
     )
-    return replace(counted, **changes)
+    return altered(counted, **changes)
 
 
 def request(number=1, **changes):
@@ -218,16 +219,18 @@ def resign(signed, **changes):
 
 @dataclass
 class Records:
-    """Stands for the records: counts how often it was read."""
+    """Stands for the records: counts how often it was read, and which tables last."""
 
     reads: int = 0
+    tables: frozenset[str] = frozenset()
     entry: int = 100
     fault: Exception | None = None
     shape: int | None = None
 
-    def scan(self, tally, attributes):
+    def scan(self, tally, attributes, tables):
         """Return the same number in every cell."""
         self.reads += 1
+        self.tables = tables
         if self.fault:
             raise self.fault
         return np.full(self.shape or tally.entries, self.entry, dtype=np.int64)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import sqlite3
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from protocols.codes import ADVICE
 from protocols.farrsum import epoch as epochs
 from protocols.signing import sign
 from protocols.upload import Upload
-from protocols.wire_pb2 import Deposits, Hello, NodeMessage, NodeStatus, Note, Refusal, Signed
+from protocols.wire_pb2 import Deposits, Hello, LoadedThrough, NodeMessage, NodeStatus, Note, Refusal, Signed
 from tests.node.company import Company, Played
 from tests.node.rig import (
     NAME,
@@ -98,6 +99,16 @@ def test_a_hello_and_a_heartbeat_say_what_policy_and_ledger_say(rig, gate):
     assert gate.release(NodeMessage(status=NodeStatus())).status == NodeStatus()
 
 
+def test_a_status_says_to_which_day_an_offered_table_is_complete(rig, gate):
+    """The operator's word travels for tables that the hospital has and offers, and for no other."""
+    said = {"stay": date(2026, 10, 31), "visit": date(2026, 9, 30)}
+    status = replace(gate, loaded=said).release(NodeMessage(status=NodeStatus())).status
+    assert [(each.table, each.day) for each in status.loaded] == [("stay", "2026-10-31")]
+    text = (rig.home / policy.FILE).read_text()
+    (rig.home / policy.FILE).write_text(text.replace('tables = "all"', "tables = []"))
+    assert not replace(gate, loaded=said).release(NodeMessage(status=NodeStatus())).status.loaded
+
+
 def test_a_budget_that_was_lowered_below_what_was_spent_shows_nothing_left(rig, gate):
     """A remaining budget is never negative."""
     rig.answer(announce())
@@ -138,7 +149,8 @@ def crafted(rig):
     """Return messages that must not leave, by what is wrong with them."""
     charged = rig.answer(announce())
     tau = announcements.tau(announce(request(2), slot=2))
-    exact = rig.records.scan(rig.answerer.compiler.compile(request().plan, request().rho_units, 1).tally, {})
+    tally = rig.answerer.compiler.compile(request().plan, request().rho_units, 1).tally
+    exact = rig.records.scan(tally, {}, frozenset())
     bare = Upload(site=SITE, announcement=tau, vector=exact.astype("uint64"), salt=b"", sealed=b"")
     uncharged = upload.write(bare, federation=NAME, key=key_of(SITE))
     swapped = Signed()
@@ -155,6 +167,7 @@ def crafted(rig):
         "field in a status": NodeMessage(status=with_unknown_field(NodeStatus())),
         "status of its own": NodeMessage(status=NodeStatus(remaining_units=17)),
         "table of its own": NodeMessage(status=NodeStatus(tables=["Alice"])),
+        "day of its own": NodeMessage(status=NodeStatus(loaded=[LoadedThrough(table="stay", day="2026-10-31")])),
         "hello with a status": hello(status=NodeStatus(lifetime_units=5)),
         "hello of another protocol": hello(protocol=PROTOCOL_VERSION + 1),
         "hello with a text": hello(software="farr/0.1.0 Alice"),

@@ -42,7 +42,7 @@ def test_every_key_of_a_mapping_is_read() -> None:
         ";",
     )
     assert table.patient == ("hospital", "row")
-    assert table.column("sex").source == "GESCHLECHT"
+    assert table.column("sex").sources == ("GESCHLECHT",)
     assert table.column("sex").values == (("1", "M"), ("2", "F"))
     assert table.column("sex").missing == ("9",)
     assert table.column("admitted").dates == ("%d.%m.%Y",)
@@ -55,7 +55,7 @@ def test_every_key_of_a_mapping_is_read() -> None:
 def test_without_a_mapping_everything_has_its_own_name() -> None:
     """The identity mapping names each catalogue column itself and accepts any catalogue."""
     IDENTITY.check(catalogue())
-    assert IDENTITY.table("admission").column("sex").source == "sex"
+    assert IDENTITY.table("admission").column("sex").sources == ("sex",)
     assert IDENTITY.digest != read_mapping(FULL.encode(), "m.toml").digest
 
 

@@ -33,13 +33,37 @@ def policy_of(*changes):
     return text
 
 
+def pack(*changes):
+    """Return a plan of several parts: the count by sex with these changes."""
+    return plan(parts=tuple(replace(plan().parts[0], **each) for each in changes))
+
+
 POLICY_SAYS_NO = (Note.NOTE_WITHHELD_POLICY,)
+SOME_ABSENT = (Note.NOTE_SOME_TABLES_ABSENT,)
 OTHERS = ("aden", "cork", "dover")
 
 ZEROS = {
     "not asked": (request(sites=OTHERS), POLICY, (), "out-of-scope"),
     "not asked, and no policy": (request(sites=OTHERS), "", (), "out-of-scope"),
     "no such table": (request(plan=encode(plan(table="visit"))), POLICY, (Note.NOTE_TABLE_ABSENT,), "unknown-table"),
+    "beside no such table": (
+        request(plan=encode(plan(beside=("visit",)))),
+        POLICY,
+        (Note.NOTE_TABLE_ABSENT,),
+        "unknown-table",
+    ),
+    "no table of several": (
+        request(plan=encode(pack({"table": "visit"}, {"beside": ("visit",)}))),
+        POLICY,
+        (Note.NOTE_TABLE_ABSENT,),
+        "unknown-table",
+    ),
+    "no table of several offered": (
+        request(plan=encode(pack({}, {"table": "visit"}))),
+        policy_of(('"all"', '["visit"]')),
+        POLICY_SAYS_NO,
+        "unknown-table",
+    ),
     "no policy": (request(), "", POLICY_SAYS_NO, "policy"),
     "table not offered": (request(), policy_of(('"all"', '["visit"]')), POLICY_SAYS_NO, "unknown-table"),
     "too dear": (request(rho_units=PRICE * 4), POLICY, (Note.NOTE_WITHHELD_COST,), "cost-limit"),
@@ -59,7 +83,8 @@ def test_what_a_hospital_may_not_or_will_not_answer_gets_zeros_with_noise(rig, w
     (rig.home / "policy.toml").write_text(policy)
     signed = announce(asked)
     answer = rig.answer(signed)
-    taken = upload.read(answer, roster=roster, announcement=announcements.tau(signed), entries=4)
+    entries = rig.answerer.compiler.compile(asked.plan, asked.rho_units, 1).tally.entries + 2
+    taken = upload.read(answer, roster=roster, announcement=announcements.tau(signed), entries=entries)
     assert taken.notes == notes
     assert rig.records.reads == 0
     ledger = Ledger(connection=rig.connection)
@@ -106,6 +131,40 @@ def test_a_question_that_is_allowed_reads_the_records(rig):
     assert Ledger(connection=rig.connection).spent() > 0
     *_, entry = Audit(connection=rig.connection).entries()
     assert "withheld" not in json.loads(entry.facts)
+
+
+TABLES = {
+    "all there": (pack({}, {"table": "visit"}), ("stay", "visit"), '"all"', (), {"stay", "visit"}),
+    "one absent": (pack({}, {"table": "visit"}), ("stay",), '"all"', SOME_ABSENT, {"stay"}),
+    "one not offered": (pack({}, {"table": "visit"}), ("stay", "visit"), '["visit"]', SOME_ABSENT, {"visit"}),
+    "a ratio of which one is absent": (
+        pack({"beside": ("visit",)}, {"table": "visit", "beside": ("stay",)}, {"weight": 2}),
+        ("stay",),
+        '"all"',
+        SOME_ABSENT,
+        {"stay"},
+    ),
+    "beside a table that is there": (plan(beside=("visit",)), ("stay", "visit"), '"all"', (), {"stay", "visit"}),
+    "more tables than are asked": (plan(), ("stay", "visit"), '"all"', (), {"stay"}),
+}
+
+
+@pytest.mark.parametrize("what", TABLES)
+def test_of_a_pack_the_tables_are_read_that_are_there_and_offered(tmp_path, what):
+    """Parts of absent tables are zeros and noted; the whole is charged, since what is charged may not tell of data."""
+    asked, there, offers, notes, read = TABLES[what]
+    rig = Rig(tmp_path / "home", tables=frozenset(there))
+    (rig.home / "policy.toml").write_text(policy_of(('"all"', offers)))
+    signed = announce(request(plan=encode(asked)))
+    compiled = rig.answerer.compiler.compile(encode(asked), PRICE, 1)
+    entries = compiled.tally.entries + 2
+    taken = upload.read(rig.answer(signed), roster=roster, announcement=announcements.tau(signed), entries=entries)
+    assert taken.notes == notes
+    assert rig.records.tables == read
+    (charge,) = Ledger(connection=rig.connection).charges()
+    assert charge.units == compiled.cost
+    assert charge.table == ", ".join(sorted(read))
+    rig.close()
 
 
 def test_who_is_not_asked_does_not_count_as_the_group_it_hides_in(tmp_path):

@@ -18,6 +18,7 @@ from queries.plan import (
     AttributeKey,
     CodeKey,
     Every,
+    FlagKey,
     Members,
     Not,
     SiteIs,
@@ -28,11 +29,22 @@ from tests.node.rig import HOSPITALS, NOW, POLICY, announce, plan, request, rost
 
 GOOD = parse(POLICY.encode(), "policy.toml")
 MALE = Members(column="sex", codes=("M",))
+SHARE = Aggregate(statistic="share", by=(FlagKey(term=MALE),))
 
 
 def announced(**changes):
     """Return an announcement of a request that is changed so."""
     return announcements.read(announce(request(**changes)), roster=roster, now=NOW)
+
+
+def offered(allowed):
+    """Return which of a hospital's two tables may be asked about."""
+    return frozenset(table for table in ("stay", "visit") if allowed.offers(table))
+
+
+def pack(*changes):
+    """Return a plan of several parts: the count by sex with these changes."""
+    return plan(parts=tuple(replace(plan().parts[0], **each) for each in changes))
 
 
 def test_the_default_is_a_good_and_careful_policy():
@@ -104,11 +116,14 @@ def test_each_rule_refuses_with_its_own_code():
     """At each limit a question passes, and one step beyond it is refused."""
     good = announced()
     cost = GOOD.most_units_per_question
-    judge(GOOD, plan=plan(), announcement=good, roster=roster, cost=cost)
+    judge(GOOD, plan=plan(), offered=offered(GOOD), announcement=good, roster=roster, cost=cost)
     cases = [
         (GOOD, plan(), good, cost + 1, "cost-limit"),
         (replace(GOOD, tables=("visit",)), plan(), good, 1, "unknown-table"),
         (replace(GOOD, tables=()), plan(), good, 1, "unknown-table"),
+        (replace(GOOD, tables=()), pack({}, {"table": "visit"}), good, 1, "unknown-table"),
+        (replace(GOOD, tables=("stay",)), plan(beside=("visit",)), good, 1, "unknown-table"),
+        (replace(GOOD, tables=("stay",)), pack({"beside": ("visit",)}, {"table": "visit"}), good, 1, "unknown-table"),
         (GOOD, plan(), announced(minimum=2), 1, "cohort-too-small"),
         (GOOD, plan(), announced(sites=HOSPITALS[:2], minimum=2), 1, "cohort-too-small"),
         (replace(GOOD, minimum_hospitals=5), plan(), good, 1, "cohort-too-small"),
@@ -118,7 +133,7 @@ def test_each_rule_refuses_with_its_own_code():
     ]
     for allowed, asked, round_, price, code in cases:
         with pytest.raises(Rejected) as refused:
-            judge(allowed, plan=asked, announcement=round_, roster=roster, cost=price)
+            judge(allowed, plan=asked, offered=offered(allowed), announcement=round_, roster=roster, cost=price)
         assert refused.value.code == code
 
 
@@ -134,11 +149,19 @@ def test_a_question_passes_exactly_where_every_rule_allows_it(lifetime, tables, 
     allowed = replace(GOOD, most_units_per_question=lifetime, tables=tables, minimum_hospitals=hospitals)
     fits = cost <= lifetime and tables != ("visit",) and hospitals <= minimum
     try:
-        judge(allowed, plan=plan(), announcement=announced(minimum=minimum), roster=roster, cost=cost)
+        announcement = announced(minimum=minimum)
+        judge(allowed, plan=plan(), offered=offered(allowed), announcement=announcement, roster=roster, cost=cost)
     except Rejected:
         assert not fits
     else:
         assert fits
+
+
+def test_a_pack_passes_where_one_of_its_tables_is_offered():
+    """The others are zeros; one that must have a table beside it needs both."""
+    careful = replace(GOOD, tables=("stay",))
+    for asked in (pack({}, {"table": "visit"}), pack({"beside": ("visit",)}, {"weight": 2})):
+        judge(careful, plan=asked, offered=offered(careful), announcement=announced(), roster=roster, cost=1)
 
 
 def country(*codes):
@@ -159,6 +182,33 @@ KEPT_BACK = {
     "in two conditions": (
         plan(where=Every(terms=(country("FR", "UK"), SiteIs(attribute=None, codes=("aden", "brest", "cork"))))),
         {"aden", "dover"},
+    ),
+    "in a condition as key": (plan(keys=(FlagKey(term=country("FR")),)), {"brest"}),
+    "in half of a condition as key": (
+        plan(keys=(FlagKey(term=Not(term=Every(terms=(MALE, SiteIs(attribute=None, codes=("cork",)))))),)),
+        {"cork"},
+    ),
+    "in a key of an aggregate": (
+        plan(aggregates=(replace(SHARE, by=(AttributeKey(attribute="country"),)),)),
+        {"aden", "brest"},
+    ),
+    "by site in an aggregate": (plan(aggregates=(replace(SHARE, by=(SiteKey(sites=HOSPITALS),)),)), {*HOSPITALS}),
+    "in a condition of an aggregate": (plan(aggregates=(replace(SHARE, by=(FlagKey(term=country("YE")),)),)), {"aden"}),
+    "by the country of two": (plan(aggregates=(replace(SHARE, by=(FlagKey(term=country("UK")),)),)), set()),
+    "by sex in an aggregate": (plan(aggregates=(SHARE,)), set()),
+    "by country in one part of several": (pack({}, {"keys": (AttributeKey(attribute="country"),)}), {"aden", "brest"}),
+    "by site in an aggregate of one part": (
+        pack({}, {"aggregates": (replace(SHARE, by=(SiteKey(sites=("dover",)),)),)}),
+        {"dover"},
+    ),
+    "in one part of several": (pack({}, {"where": country("FR")}), {"brest"}),
+    "in two parts": (
+        pack({"where": country("FR", "UK")}, {"keys": (FlagKey(term=country("UK", "YE")),)}),
+        {"aden", "brest"},
+    ),
+    "in a key of a part of several": (
+        pack({}, {"table": "visit", "aggregates": (replace(SHARE, by=(FlagKey(term=country("YE")),)),)}),
+        {"aden"},
     ),
     "in none": (plan(where=MALE), set()),
     "in nothing": (plan(where=EVERYTHING), set()),

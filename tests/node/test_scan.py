@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from node import scan as scan_module
-from node.prepare import Prepared
+from node.prepare import Prepared, prepare
 from node.scan import Scanner
+from node.statement import Scan, Statement
 from protocols.errors import Rejected
 from queries.canonical import encode
 from queries.check import check
@@ -30,6 +30,7 @@ from queries.plan import (
     DateKey,
     During,
     Every,
+    FlagKey,
     Members,
     Missing,
     Not,
@@ -39,29 +40,11 @@ from queries.plan import (
 )
 from queries.tally import Tally
 from tests.node.reference import tally_of
-from tests.node.ward import HEADER, catalogue, prepared, scan, shape
+from tests.node.ward import HEADER, catalogue, prepared, random_lines, rows_of, scan, shape
 
-FIRST, LAST = date(2020, 1, 1), date(2022, 12, 31)
 AGREED = catalogue(cap=3)
 MOST = 9  # the cap of 3 rows in each of the three years
 SITE, ATTRIBUTES = "h1", {"country": "IT"}
-
-
-def random_lines(seed: int, count: int = 250) -> str:
-    """Return a made-up CSV, defects included."""
-    chance = random.Random(seed)  # noqa: S311 - made-up rows
-    lines = []
-    for _ in range(count):
-        day = FIRST + timedelta(days=chance.randrange(1096))
-        line = [
-            f"p{chance.randrange(40)}",
-            chance.choice(["M", "F", "X", ""]),
-            chance.choice(["I61", "I63.900x001", "I63.8", "J18.9", "Z99", ""]),
-            chance.choice(["", "NaN", "-1", "999", f"{chance.uniform(60, 250):.1f}"]),
-            chance.choice([day.isoformat(), f"{day:%Y%m%d}"]),
-        ]
-        lines.append(",".join(line) + "\n")
-    return HEADER + "".join(lines)
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +56,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 @pytest.fixture(scope="module")
 def rows(made: Prepared) -> list[dict[str, Any]]:
     """Return its prepared rows."""
-    with duckdb.connect(str(made.path), read_only=True) as connection:
-        found = connection.execute("SELECT * FROM admission")
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    return rows_of(made, "admission")
 
 
 KEYS = (
@@ -95,6 +75,7 @@ KEYS = (
     SiteKey(sites=("a", "z")),
     AttributeKey(attribute="country"),
 )
+OWN, OTHERS, _ = KEYS[-3:]
 TERMS = (
     Members(column="sex", codes=("F",)),
     Members(column="dx", codes=("I63", "J18")),
@@ -109,6 +90,13 @@ TERMS = (
     SiteIs(attribute=None, codes=("h1",)),
     SiteIs(attribute="country", codes=("UK",)),
     SiteIs(attribute="region", codes=("north",)),
+)
+FLAGS = (
+    *(FlagKey(term=term) for term in TERMS),
+    FlagKey(term=EVERYTHING),
+    FlagKey(term=Some()),
+    FlagKey(term=Some(terms=(TERMS[0], TERMS[3]))),
+    FlagKey(term=Not(term=Every(terms=(TERMS[1], TERMS[4])))),
 )
 AGGREGATES = (
     ("count", None),
@@ -137,20 +125,21 @@ aggregates = st.builds(
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     where=st.one_of(st.just(EVERYTHING), terms),
-    keys=st.lists(st.sampled_from(KEYS), max_size=2).map(tuple),
+    keys=st.lists(st.sampled_from(KEYS + FLAGS) | st.builds(FlagKey, term=terms), max_size=2).map(tuple),
     asked=st.lists(aggregates, min_size=1, max_size=3),
     limits=st.tuples(st.integers(1, MOST), st.integers(1, MOST)),
+    subtotals=st.booleans(),
 )
-def test_the_scan_equals_the_tally_done_row_by_row(made, rows, *, where, keys, asked, limits) -> None:
-    """For any plan, bounds included, one SQL statement gives what the definition gives."""
-    most, groups = limits[0], min(limits)
-    tally = shape(AGREED, asked, keys=keys, where=where, rows=most, groups=groups)
+def test_the_scan_equals_the_tally_done_row_by_row(made, rows, *, where, keys, asked, limits, subtotals) -> None:
+    """For any plan, bounds and subtotals included, one SQL statement gives what the definition gives."""
+    most, groups = limits[0], limits[0] if subtotals else min(limits)
+    tally = shape(AGREED, asked, keys=keys, where=where, rows=most, groups=groups, subtotals=subtotals)
     found = scan(made, tally, AGREED)
     assert found.dtype == np.int64
     assert found.tolist() == tally_of(rows, tally, AGREED, SITE, ATTRIBUTES).tolist()
 
 
-@pytest.mark.parametrize("key", KEYS, ids=lambda key: f"{type(key).__name__}-{getattr(key, 'part', '')}")
+@pytest.mark.parametrize("key", KEYS + FLAGS, ids=lambda key: f"{type(key).__name__}-{getattr(key, 'part', '')}")
 def test_every_kind_of_key_puts_rows_into_the_cells_of_its_domain(made, rows, key) -> None:
     """Each key alone, with and without limits that bind."""
     for most, groups in ((MOST, MOST), (2, 1)):
@@ -163,7 +152,7 @@ def test_blocks_with_different_cells_share_one_scan(made, rows) -> None:
     """A tally laid out from several questions is one statement, and each block gets its own cells and limits."""
     parts = [
         shape(AGREED, [Aggregate(statistic=name, column=column)], keys=keys, rows=4, groups=2)
-        for keys in ((CodeKey(column="sex"),), (), (KEYS[-2],), (KEYS[-3], CodeKey(column="dx")), (KEYS[9],))
+        for keys in ((CodeKey(column="sex"),), (), (OTHERS,), (OWN, CodeKey(column="dx")), (KEYS[9],), (FLAGS[3],))
         for name, column in AGGREGATES
     ]
     tally = Tally(
@@ -181,13 +170,13 @@ def test_a_missing_value_adds_nothing_to_a_sum(tmp_path: Path) -> None:
     """SQL's least and greatest would turn a missing value into a bound."""
     made = prepared(tmp_path, HEADER + "1,M,I63,,2021-01-01\n2,M,I63,NaN,2021-01-01\n", AGREED)
     tally = shape(AGREED, [Aggregate(statistic="mean", column="sbp")])
-    assert scan(made, tally, AGREED).tolist() == [0, 0]
+    assert scan(made, tally, AGREED).tolist() == [0, 0, 0]
 
 
 def test_a_row_without_a_cell_is_in_none(tmp_path: Path) -> None:
-    """A missing key value is not the first cell, nor the last."""
+    """A missing key value is not the first cell, nor the last, and an unknown condition is neither no nor yes."""
     made = prepared(tmp_path, HEADER + "1,,,,2021-01-01\n", AGREED)
-    for key in KEYS[:7]:
+    for key in (*KEYS[:7], *FLAGS[:6]):
         assert not scan(made, shape(AGREED, keys=(key,)), AGREED).any()
 
 
@@ -197,7 +186,9 @@ def test_entries_are_clamped_to_the_agreed_size_of_a_table(tmp_path: Path) -> No
     text = HEADER + "".join(f"{number},M,I63,0,2021-01-01\n" for number in range(20))
     made = prepared(tmp_path, text, small)
     asked = [Aggregate(statistic="count"), Aggregate(statistic="patients"), Aggregate(statistic="mean", column="sbp")]
-    assert scan(made, shape(small, asked), small).tolist() == [5, 5, 5, -5 * 1500]
+    squares = shape(small, asked).blocks[-1].measure
+    assert squares.bound * squares.unit >= 1500**2
+    assert scan(made, shape(small, asked), small).tolist() == [5, 5, 5, -5 * 1500, 5 * squares.bound]
 
 
 def test_a_hospital_fills_only_its_own_cells(made) -> None:
@@ -222,7 +213,7 @@ def test_a_filter_on_hospitals_is_settled_before_any_row_is_read(made) -> None:
 
 
 def test_a_statement_is_compiled_once_for_a_plan_and_a_hospital(made, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second scan of a plan compiles nothing; another hospital or another right compiles anew; few are kept."""
+    """A second scan compiles nothing; another hospital, right or set of tables compiles anew; few are kept."""
     compiled = []
     real = scan_module.compile_tally
     monkeypatch.setattr(scan_module, "compile_tally", lambda *a, **k: compiled.append(1) or real(*a, **k))
@@ -233,6 +224,8 @@ def test_a_statement_is_compiled_once_for_a_plan_and_a_hospital(made, monkeypatc
         scanner.tally(tally, AGREED, site, ATTRIBUTES, own_row=own_row)
     assert len(compiled) == 4
     assert len(scanner._statements) == 2
+    scanner.tally(tally, AGREED, "h1", ATTRIBUTES, own_row=True, tables=frozenset({"admission", "none such"}))
+    assert len(compiled) == 4
     scanner.close()
 
 
@@ -251,8 +244,7 @@ def test_an_engine_failure_says_nothing_of_the_engine(made, monkeypatch: pytest.
     """A failed scan is "unavailable" with the class of the error; no text of the engine is anywhere in it."""
     scanner = Scanner(made.path)
     tally = shape(AGREED)
-    statement = scanner._statement(tally, AGREED, scan_module.Site(name=SITE, attributes=ATTRIBUTES), own_row=True)
-    broken = type(statement)(sql="SELECT CAST('SECRET' AS INTEGER)", places=(), entries=1)
+    broken = Statement(scans=(Scan(sql="SELECT CAST('SECRET' AS INTEGER)", places=()),), entries=1)
     monkeypatch.setattr(scanner, "_statement", lambda *_, **__: broken)
     with pytest.raises(Rejected) as refused:
         scanner.tally(tally, AGREED, SITE, ATTRIBUTES, own_row=True)
@@ -284,8 +276,6 @@ def test_a_table_that_the_hospital_lacks_is_unknown(tmp_path: Path) -> None:
     """The refusal comes before anything is compiled."""
     data = tmp_path / "data"
     data.mkdir()
-    from node.prepare import prepare
-
     scanner = Scanner(prepare(tmp_path / "home", data, None, AGREED, bytes(32)).path)
     assert scanner.tables == frozenset()
     with pytest.raises(Rejected) as refused:

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from node.engine import open_database
-from node.expressions import Site
 from node.mapping import read_mapping
 from node.prepare import Prepared, prepare
-from node.statement import Statement, compile_tally
+from node.statement import Statement
 from queries.catalogue import Catalogue, CodeColumn, CodeSet, NumberColumn, Table
 from queries.plan import (
     EVERYTHING,
@@ -38,7 +37,9 @@ from queries.plan import (
 )
 from queries.sensitivity import of_tally
 from queries.tally import Tally
+from tests.node.change import beyond, compiled, run
 from tests.node.ward import HEADER, SITE_KEY, catalogue, codes, label, prepared, scan, shape
+from tests.queries.whole import altered
 
 DIABETES = Path(__file__).resolve().parents[2].parent / "shared/data/diabetes_130_hospitals/diabetic_data.csv.gz"
 EVERY_MEASURE = (
@@ -47,26 +48,6 @@ EVERY_MEASURE = (
     Aggregate(statistic="sum", column="days"),
     Aggregate(statistic="mean", column="drugs"),
 )
-
-
-def excess(change: NDArray[np.int64], tally: Tally) -> str:
-    """Return which block moved further than stated, or an empty string."""
-    for stated, offset, size in zip(of_tally(tally, 1), tally.offsets, tally.sizes, strict=True):
-        moved = [abs(int(entry)) for entry in change[offset : offset + size]]
-        if sum(moved) > stated.l1 or sum(m * m for m in moved) > stated.l2_squared or max(moved) > stated.linf:
-            return f"{stated} but moved by {[m for m in moved if m]}"
-    return ""
-
-
-def compiled(tally: Tally, agreed: Catalogue) -> Statement:
-    """Compile a tally for the hospital h1."""
-    return compile_tally(tally, agreed, Site(name="h1", attributes={"country": "IT"}), own_row=True)
-
-
-def run(statement: Statement, connection: duckdb.DuckDBPyConnection) -> NDArray[np.int64]:
-    """Run what the scanner would run: it is compared with the scanner wherever this is used."""
-    assert statement.sql is not None
-    return statement.vector(connection.execute(statement.sql).fetchnumpy())
 
 
 # --- real patients with several encounters ----------------------------------------------------------------------
@@ -194,7 +175,7 @@ def vector_without(patient: int, statement: Statement, connection: duckdb.DuckDB
     return run(statement, connection)
 
 
-@pytest.mark.parametrize("tally", QUESTIONS, ids=lambda tally: f"rows-{tally.plan.bound.rows}")
+@pytest.mark.parametrize("tally", QUESTIONS, ids=lambda tally: f"rows-{tally.plan.parts[0].bound.rows}")
 def test_none_of_the_500_heaviest_patients_moves_a_tally_further_than_stated(hospital, one_less, tally) -> None:
     """Real encounters, every measure, limits below the cap: L1, L2 and the largest entry hold in every block."""
     whole, statement = scan(hospital.made, tally, ENCOUNTERS), compiled(tally, ENCOUNTERS)
@@ -202,7 +183,7 @@ def test_none_of_the_500_heaviest_patients_moves_a_tally_further_than_stated(hos
     reached = 0
     for patient in patient_numbers(hospital.made)[:500]:
         change = whole - vector_without(patient, statement, one_less)
-        assert not excess(change, tally)
+        assert not beyond(change, tally)
         reached = max(reached, int(np.abs(change[: tally.sizes[0]]).sum()))
     # The heaviest patients use up what the plan allows, so a bound that did nothing would have been seen.
     assert reached == of_tally(tally, 1)[0].l1
@@ -214,10 +195,10 @@ def test_the_stated_sensitivity_is_exceeded_without_the_bound(hospital, one_less
         (QUESTIONS[1], Bound(rows=12, groups=12)),
         (QUESTIONS[2], Bound(rows=5, groups=5)),
     ):
-        statement = compiled(replace(tally, plan=replace(tally.plan, bound=bound)), ENCOUNTERS)
+        statement = compiled(replace(tally, plan=altered(tally.plan, bound=bound)), ENCOUNTERS)
         whole = vector_without(-1, statement, one_less)
         heavy = patient_numbers(hospital.made)[:60]
-        assert any(excess(whole - vector_without(patient, statement, one_less), tally) for patient in heavy)
+        assert any(beyond(whole - vector_without(patient, statement, one_less), tally) for patient in heavy)
 
 
 def contents(connection: duckdb.DuckDBPyConnection) -> dict[int, Counter[tuple[object, ...]]]:
@@ -245,7 +226,7 @@ def test_a_patients_rows_depend_on_no_other(hospital, tmp_path: Path) -> None:
         assert len(gone) == 1
         assert rest == {patient: rows for patient, rows in whole.items() if patient not in gone}
         for tally in QUESTIONS:
-            assert not excess(scan(hospital.made, tally, ENCOUNTERS) - scan(made, tally, ENCOUNTERS), tally)
+            assert not beyond(scan(hospital.made, tally, ENCOUNTERS) - scan(made, tally, ENCOUNTERS), tally)
 
 
 # --- made-up worst cases ------------------------------------------------------------------------------------------
@@ -330,7 +311,7 @@ def movements(
         assert len(before.keys() - kept.keys()) <= 1
         assert kept == {patient: rows for patient, rows in before.items() if patient in kept}
         for tally, vector, without in zip(tallies, everybody, others, strict=True):
-            assert not excess(vector - without, tally), owner
+            assert not beyond(vector - without, tally), owner
 
 
 @pytest.mark.parametrize(

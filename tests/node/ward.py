@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +29,7 @@ from queries.catalogue import (
     SiteAttribute,
     Table,
 )
-from queries.plan import EVERYTHING, Aggregate, Bound, Key, Plan, Predicate
+from queries.plan import EVERYTHING, Aggregate, Bound, Key, Part, Plan, Predicate
 from queries.tally import Tally, tally
 
 SITE_KEY = bytes(range(32))
@@ -82,6 +86,24 @@ def catalogue(*, cap: int = 3, dated: bool = True, rows_per_site: int = 10**6) -
     )
 
 
+VISIT = Table(
+    name="visit",
+    label=label("visit"),
+    patient="pid",
+    columns=(
+        CodeColumn(name="sex", label=label("sex"), codes=SEX),
+        NumberColumn(name="cost", label=label("cost"), low=-50, high=400, step=Fraction(1)),
+        NumberColumn(name="days", label=label("days"), low=0, high=30, step=Fraction(1)),
+    ),
+    rows_per_patient=4,
+)
+
+
+def with_visits(agreed: Catalogue) -> Catalogue:
+    """Return an agreement on a table of visits too, which has no dates."""
+    return replace(agreed, tables=(*agreed.tables, VISIT), source=agreed.source + b" with visits")
+
+
 def prepared(
     folder: Path, text: str | bytes, agreed: Catalogue, mapping: SourceMapping | None = None, key: bytes = SITE_KEY
 ) -> Prepared:
@@ -100,25 +122,62 @@ def shape(
     where: Predicate = EVERYTHING,
     rows: int = 9,
     groups: int = 9,
+    subtotals: bool = False,
 ) -> Tally:
     """Return the tally of a plan on the table of admissions."""
-    plan = Plan(
-        catalogue=agreed.digest,
+    part = Part(
         table="admission",
         where=where,
         keys=keys,
         aggregates=tuple(aggregates),
         bound=Bound(rows=rows, groups=groups),
+        subtotals=subtotals,
     )
-    return tally(plan, agreed)
+    return laid_out(agreed, part)
+
+
+def laid_out(agreed: Catalogue, *parts: Part) -> Tally:
+    """Return the tally of a plan of these parts."""
+    return tally(Plan(catalogue=agreed.digest, parts=parts), agreed)
 
 
 def scan(
-    folder: Prepared, asked: Tally, agreed: Catalogue, *, site: str = "h1", own_row: bool = True
+    folder: Prepared,
+    asked: Tally,
+    agreed: Catalogue,
+    *,
+    site: str = "h1",
+    own_row: bool = True,
+    tables: frozenset[str] | None = None,
 ) -> NDArray[np.int64]:
     """Return the exact vector of one hospital in Italy."""
     scanner = Scanner(folder.path)
     try:
-        return scanner.tally(asked, agreed, site, {"country": "IT"}, own_row=own_row)
+        return scanner.tally(asked, agreed, site, {"country": "IT"}, own_row=own_row, tables=tables)
     finally:
         scanner.close()
+
+
+def random_lines(seed: int, count: int = 250) -> str:
+    """Return a made-up CSV, defects included."""
+    chance = random.Random(seed)  # noqa: S311 - made-up rows
+    lines = []
+    for _ in range(count):
+        day = date(2020, 1, 1) + timedelta(days=chance.randrange(1096))
+        line = [
+            f"p{chance.randrange(40)}",
+            chance.choice(["M", "F", "X", ""]),
+            chance.choice(["I61", "I63.900x001", "I63.8", "J18.9", "Z99", ""]),
+            chance.choice(["", "NaN", "-1", "999", f"{chance.uniform(60, 250):.1f}"]),
+            chance.choice([day.isoformat(), f"{day:%Y%m%d}"]),
+        ]
+        lines.append(",".join(line) + "\n")
+    return HEADER + "".join(lines)
+
+
+def rows_of(made: Prepared, table: str) -> list[dict[str, Any]]:
+    """Return the prepared rows of a table."""
+    with duckdb.connect(str(made.path), read_only=True) as connection:
+        found = connection.execute(f"SELECT * FROM {table}")
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -70,3 +70,18 @@ def test_lengths_are_exact_or_bounded():
     checks.at_most("1234", 4, "it")
     with pytest.raises(Rejected, match="oversized"):
         checks.at_most("12345", 4, "it")
+
+
+@given(st.dates())
+def test_a_day_has_one_spelling(day):
+    """Written as ISO 8601 writes a day, and read back as the same."""
+    assert checks.day(day.isoformat(), "day") == day
+
+
+@pytest.mark.parametrize(
+    "text", ["", "20261031", "2026-W44-6", "2026-10-32", "2026-10-31T00:00", " 2026-10-31", "31.10.26"]
+)
+def test_these_are_not_days(text):
+    """Other spellings of a day, and what is none."""
+    with pytest.raises(Rejected, match="malformed"):
+        checks.day(text, "day")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from queries.canonical import encode
-from queries.catalogue import Catalogue, CodeColumn, NumberColumn
+from queries.catalogue import Catalogue, CodeColumn, DateColumn, NumberColumn
 from queries.catalogue_file import read_catalogue
 from queries.domains import PARTS
 from queries.plan import (
@@ -21,9 +21,11 @@ from queries.plan import (
     DateKey,
     During,
     Every,
+    FlagKey,
     Members,
     Missing,
     Not,
+    Part,
     Plan,
     Predicate,
     SiteIs,
@@ -85,6 +87,15 @@ unit = "years"
 number = { low = "-0.5", high = 30.25, step = 0.05 }
 [tables.discharge.columns.discharged]
 date = { first = 2019-03-05, last = 2023-11-20 }
+
+[tables.lab]
+patient = "patient_id"
+rows_per_patient = 3
+
+[tables.lab.columns.sex]
+codes = "sex"
+[tables.lab.columns.value]
+number = { low = -3, high = 40 }
 """
 
 
@@ -96,74 +107,94 @@ def wide() -> Catalogue:
 
 @pytest.fixture(scope="session")
 def plans(wide: Catalogue) -> st.SearchStrategy[Plan]:
-    """Return a strategy of plans that fit the catalogue."""
-    conditions = _predicates(wide)
-    keys = st.lists(_keys(wide), max_size=3, unique_by=encode)
-    aggregates = st.lists(_aggregates(wide, conditions), min_size=1, max_size=4, unique_by=encode)
+    """Return a strategy of plans that fit the catalogue: of one to three parts, mostly about discharges."""
+    discharges, labs = _parts(wide, "discharge"), _parts(wide, "lab")
 
     @st.composite
     def plan(draw: st.DrawFn) -> Plan:
-        where = draw(conditions)
-        rows = draw(st.integers(1, most_rows(wide, "discharge", where)))
-        return Plan(
-            catalogue=wide.digest,
-            table="discharge",
-            where=where,
-            keys=tuple(draw(keys)),
-            aggregates=tuple(draw(aggregates)),
-            bound=Bound(rows=rows, groups=draw(st.integers(1, rows))),
-        )
+        chosen = st.lists(st.one_of(discharges, discharges, labs), min_size=1, max_size=3, unique_by=encode)
+        return Plan(catalogue=wide.digest, parts=tuple(draw(chosen)))
 
     return plan()
 
 
-def _of_kind(catalogue: Catalogue, kind: type) -> list:
-    return [column for column in catalogue.table("discharge").columns if isinstance(column, kind)]
+def _parts(catalogue: Catalogue, table: str) -> st.SearchStrategy[Part]:
+    """Return a strategy of parts about a table."""
+    conditions = _predicates(catalogue, table)
+    keys = st.lists(_keys(catalogue, table, conditions), max_size=3, unique_by=encode).map(tuple)
+    aggregates = st.lists(_aggregates(catalogue, table, conditions), min_size=1, max_size=4, unique_by=encode)
+    aggregates = aggregates.map(tuple)
+    others = tuple(sorted({each.name for each in catalogue.tables} - {table}))
+
+    @st.composite
+    def part(draw: st.DrawFn) -> Part:
+        where, cells = draw(conditions), draw(keys)
+        rows = draw(st.integers(1, most_rows(catalogue, table, where)))
+        subtotals = bool(cells) and draw(st.booleans())
+        return Part(
+            table=table,
+            where=where,
+            keys=cells,
+            aggregates=draw(aggregates),
+            bound=Bound(rows=rows, groups=rows if subtotals else draw(st.integers(1, rows))),
+            beside=draw(st.sampled_from([(), others])),
+            subtotals=subtotals,
+            weight=draw(st.integers(1, 5)),
+        )
+
+    return part()
+
+
+def _of_kind(catalogue: Catalogue, table: str, kind: type) -> list:
+    return [column for column in catalogue.table(table).columns if isinstance(column, kind)]
 
 
 def _code_lists(codes: list[str]) -> st.SearchStrategy[tuple[str, ...]]:
     return st.sets(st.sampled_from(codes), min_size=1).map(lambda chosen: tuple(sorted(chosen)))
 
 
-def _leaves(catalogue: Catalogue) -> st.SearchStrategy[Predicate]:
+def _leaves(catalogue: Catalogue, table: str) -> st.SearchStrategy[Predicate]:
     choices = [
-        st.builds(Missing, column=st.sampled_from([column.name for column in catalogue.table("discharge").columns])),
+        st.builds(Missing, column=st.sampled_from([column.name for column in catalogue.table(table).columns])),
         st.builds(SiteIs, attribute=st.none(), codes=_code_lists(["a", "b", "甲"])),
         st.builds(SiteIs, attribute=st.just("level"), codes=_code_lists(["2", "3"])),
     ]
-    for column in _of_kind(catalogue, CodeColumn):
+    for column in _of_kind(catalogue, table, CodeColumn):
         for level in (None, *column.codes.levels):
             codes = list(column.codes.index if level is None else level.index)
             name = st.just(None if level is None else level.name)
             choices.append(st.builds(Members, column=st.just(column.name), codes=_code_lists(codes), level=name))
     ends = st.none() | st.integers(-(1 << 40), 1 << 40) | st.integers(-10, 130)
-    for column in _of_kind(catalogue, NumberColumn):
+    for column in _of_kind(catalogue, table, NumberColumn):
         between = st.builds(Between, column=st.just(column.name), low=ends, high=ends)
         choices.append(between.filter(lambda term: (term.low, term.high) != (None, None)))
     days = st.none() | st.dates(date(2018, 1, 1), date(2025, 1, 1))
-    during = st.builds(During, column=st.just("discharged"), first=days, last=days)
-    choices.append(during.filter(lambda term: (term.first, term.last) != (None, None)))
+    for column in _of_kind(catalogue, table, DateColumn):
+        during = st.builds(During, column=st.just(column.name), first=days, last=days)
+        choices.append(during.filter(lambda term: (term.first, term.last) != (None, None)))
     return st.one_of(choices)
 
 
-def _predicates(catalogue: Catalogue) -> st.SearchStrategy[Predicate]:
+def _predicates(catalogue: Catalogue, table: str) -> st.SearchStrategy[Predicate]:
     def joined(inner: st.SearchStrategy[Predicate]) -> st.SearchStrategy[Predicate]:
         terms = st.lists(inner, max_size=4, unique_by=encode).map(lambda some: tuple(sorted(some, key=encode)))
         return st.builds(Not, term=inner) | st.builds(Every, terms=terms) | st.builds(Some, terms=terms)
 
-    return st.recursive(_leaves(catalogue), joined, max_leaves=8) | st.just(Every())
+    return st.recursive(_leaves(catalogue, table), joined, max_leaves=8) | st.just(Every())
 
 
-def _keys(catalogue: Catalogue) -> st.SearchStrategy:
+def _keys(catalogue: Catalogue, table: str, conditions: st.SearchStrategy[Predicate]) -> st.SearchStrategy:
     choices = [
         st.just(AttributeKey(attribute="level")),
         st.builds(SiteKey, sites=_code_lists(["a", "b", "医院"])),
-        st.builds(_date_key, st.sampled_from(PARTS), st.integers(0, 1700), st.integers(0, 60)),
+        st.builds(FlagKey, term=conditions),
     ]
-    for column in _of_kind(catalogue, CodeColumn):
+    if _of_kind(catalogue, table, DateColumn):
+        choices.append(st.builds(_date_key, st.sampled_from(PARTS), st.integers(0, 1700), st.integers(0, 60)))
+    for column in _of_kind(catalogue, table, CodeColumn):
         levels = [None, *(level.name for level in column.codes.levels)]
         choices.append(st.builds(CodeKey, column=st.just(column.name), level=st.sampled_from(levels)))
-    for column in _of_kind(catalogue, NumberColumn):
+    for column in _of_kind(catalogue, table, NumberColumn):
         more = st.sets(st.integers(column.low + 1, column.high), max_size=5)
         starts = more.map(lambda chosen, low=column.low: (low, *sorted(chosen)))
         choices.append(st.builds(BandKey, column=st.just(column.name), starts=starts))
@@ -176,9 +207,11 @@ def _date_key(part: str, begin: int, days: int) -> DateKey:
     return DateKey(column="discharged", part=part, first=first, last=min(first + timedelta(days), last))
 
 
-def _aggregates(catalogue: Catalogue, conditions: st.SearchStrategy[Predicate]) -> st.SearchStrategy[Aggregate]:
-    numbers = [column.name for column in _of_kind(catalogue, NumberColumn)]
-    everything = [column.name for column in catalogue.table("discharge").columns]
+def _aggregates(
+    catalogue: Catalogue, table: str, conditions: st.SearchStrategy[Predicate]
+) -> st.SearchStrategy[Aggregate]:
+    numbers = [column.name for column in _of_kind(catalogue, table, NumberColumn)]
+    everything = [column.name for column in catalogue.table(table).columns]
     chosen = (
         st.tuples(st.just("count"), st.none() | st.sampled_from(everything))
         | st.tuples(st.just("patients"), st.none())

@@ -1,19 +1,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from queries.answer import Estimate, answer, expected_half_widths
+from queries.answer import answers
 from queries.catalogue_file import read_catalogue
 from queries.errors import PlanError
+from queries.estimates import estimates
+from queries.figures import Estimate
+from queries.foresight import expected_half_widths
 from queries.measurement import calibrate
+from queries.plan import EVERYTHING
 from queries.sensitivity import of_tally
 from queries.sql import read
-from queries.tally import PatientCount, RowCount, tally
+from queries.tally import ProductSum, RowCount, ValueSum, tally
+from queries.view import AggregateTerm, Output, Pages
 
 PLANS = Path(__file__).resolve().parents[1] / "plans"
 CATALOGUE = read_catalogue((PLANS / "catalogue.toml").read_bytes(), "catalogue.toml")
@@ -43,9 +49,21 @@ class Release:
 
     def answer(self, exact: list[list[float]], rng: np.random.Generator | None = None, language: str = "en"):
         """Return the answer to that release."""
-        plan, view = self.question.plan, self.question.view
-        noisy = self.sum_of(exact, rng)
-        return answer(plan, view, CATALOGUE, noisy, self.measurement, contributors=SITES_ANSWERED, language=language)
+        (found,) = self.tables(self.question.pages, exact, rng, language)
+        return found
+
+    def tables(self, pages: Pages, exact: list[list[float]], rng: np.random.Generator | None = None, language="en"):
+        """Return every table that is shown of that release."""
+        noisy, contributors = self.sum_of(exact, rng), SITES_ANSWERED
+        return answers(
+            self.question.plan,
+            pages,
+            CATALOGUE,
+            noisy,
+            self.measurement,
+            contributors=contributors,
+            language=language,
+        )
 
     def half_widths(self, expect: float | None):
         """Return what a dry run says."""
@@ -113,12 +131,14 @@ def test_a_question_without_groups_has_one_row():
 def test_a_plain_answer_is_json():
     """It holds no NaN and no infinity, and every figure has its ends beside it."""
     found = Release("SELECT sex, AVG(age) AS a, 1 / COUNT(*) AS i FROM admission GROUP BY sex").answer(
-        [[0, 50], [0, 10], [0, 50]]
+        [[0, 50], [0, 10], [0, 90], [0, 50]]
     )
     plain = json.loads(json.dumps(found.to_plain(), allow_nan=False))
-    assert list(plain) == ["columns", "rows", "labels", "flags", "hidden"]
-    assert list(plain["rows"][0]) == ["sex", "a", "a_low", "a_high", "i", "i_low", "i_high"]
+    assert list(plain) == ["title", "columns", "rows", "labels", "flags", "hidden"]
+    ends = ["a_low", "a_high", "a_total_low", "a_total_high"]
+    assert list(plain["rows"][0]) == ["sex", "a", *ends, "i", "i_low", "i_high"]
     assert plain["rows"][0]["a"] is None
+    assert [each["total"] for each in plain["columns"]] == [False, True, False]
     assert [each["name"] for each in plain["columns"]] == ["sex", "a", "i"]
 
 
@@ -149,7 +169,7 @@ def test_rows_are_chosen_by_their_noised_values(clause, shown, hidden):
 def test_undefined_values_come_last_and_meet_no_condition(direction):
     """A mean over nothing is neither above nor below anything, nor not so."""
     statement = f"SELECT ward, AVG(age) AS a FROM admission GROUP BY ward ORDER BY a {direction}"
-    exact = [[50, 0, 60], [100, 100, -100]]
+    exact = [[50, 0, 60], [100, 100, -100], [1000, 1000, 1000]]
     assert Release(statement).answer(exact).rows[-1].cells[0] == "2"
     for condition in ("a > 0", "NOT a > 0", "a <> 5", "NOT (a > 0 AND a < 1)"):
         found = Release(f"SELECT ward, AVG(age) AS a FROM admission GROUP BY ward HAVING {condition}").answer(exact)
@@ -168,7 +188,7 @@ def test_figures_that_drown_in_noise_are_flagged():
     statement = "SELECT ward, COUNT(*) AS n FROM admission GROUP BY ward"
     assert flags_of(statement, [[deviation * 7, deviation * 5, deviation * 2]]) == [(), ("caution",), ("unreliable",)]
     assert flags_of(statement, [[0, -100, 1000]]) == [("unreliable",), ("negative",), ()]
-    assert flags_of("SELECT AVG(age) FROM admission", [[0], [10]]) == [("unreliable",)]
+    assert flags_of("SELECT AVG(age) FROM admission", [[0], [10], [30]]) == [("unreliable",)]
 
 
 def test_only_what_cannot_be_negative_is_flagged_so():
@@ -199,13 +219,143 @@ def test_flags_say_where_and_why():
 def test_a_sum_of_another_shape_is_refused():
     """Vectors of the wrong length, and sums over nobody, are refused."""
     release = Release(BY_SEX)
-    plan, view, noisy = release.question.plan, release.question.view, release.sum_of([[1, 2]])
+    plan, pages, noisy = release.question.plan, release.question.pages, release.sum_of([[1, 2]])
     for wrong, contributors in ((noisy[:1], 4), (noisy.reshape(1, 2), 4), (noisy, 0)):
         with pytest.raises(PlanError):
-            answer(plan, view, CATALOGUE, wrong, release.measurement, contributors=contributors)
+            answers(plan, pages, CATALOGUE, wrong, release.measurement, contributors=contributors)
     other = Release("SELECT sex, COUNT(*), COUNT(age) FROM admission GROUP BY sex").measurement
     with pytest.raises(PlanError):
-        answer(plan, view, CATALOGUE, noisy, other, contributors=4)
+        answers(plan, pages, CATALOGUE, noisy, other, contributors=4)
+
+
+ROLLED = (
+    "SELECT sex, died, COUNT(*) AS n, AVG(age) AS a, SHARE(age >= 65) AS old FROM admission GROUP BY ROLLUP (sex, died)"
+)
+"""Nine rows: four cells, two totals over the last key after them, and one over both."""
+
+
+def by_row(release: Release, values: dict[type, list[float]]) -> list[list[float]]:
+    """Return exact block values by kind of measure, each the sums over four cells, for every grouping."""
+    found = []
+    for block, entries in zip(release.tally.blocks, release.tally.sizes, strict=True):
+        finest = np.array(values[type(block.measure)]).reshape(2, 2)
+        keys = len([key for key in block.keys if key in release.question.part.keys])
+        level = finest.sum(axis=tuple(range(keys, 2)))
+        own = entries // max(1, level.size)
+        found.append(np.repeat(level.reshape(-1) / own, own).tolist())
+    return found
+
+
+EXACT = {RowCount: [400, 300, 200, 100], ValueSum: [4000, 300, -200, 500], ProductSum: [9e5, 8e5, 7e5, 6e5]}
+
+
+def test_subtotals_come_after_the_cells_that_they_add_up():
+    """All keys first, then fewer; a star stands for all of a key, and has a label in either language."""
+    release = Release(ROLLED)
+    found = release.answer(by_row(release, EXACT), language="zh")
+    assert [row.cells[:2] for row in found.rows] == [
+        *(("M", "Y"), ("M", "N"), ("F", "Y"), ("F", "N")),
+        *(("M", "*"), ("F", "*"), ("*", "*")),
+    ]
+    assert column(found, "n") == pytest.approx([400, 300, 200, 100, 700, 300, 1000])
+    assert column(found, "a") == pytest.approx([70, 61, 59, 65, 60 + 43 / 7, 61, 64.6])
+    assert column(found, "old") == pytest.approx([0.5] * 7)
+    assert found.labels["sex"]["*"] == "合计"
+    assert release.answer(by_row(release, EXACT)).labels["died"]["*"] == "all"
+
+
+def test_noisy_subtotals_add_up():
+    """After noise the rows of a table add up to its subtotals, and the answer says that they were made to."""
+    release = Release(ROLLED)
+    found = release.answer(by_row(release, EXACT), np.random.default_rng(5))
+    n = column(found, "n")
+    assert n[4:6] == pytest.approx([sum(n[:2]), sum(n[2:4])])
+    assert n[6] == pytest.approx(sum(n[:4]))
+    assert "adds-up" in found.flags
+
+
+def test_every_sum_of_a_rollup_adds_up_also_in_cells_of_a_statistics_own():
+    """Counts, values, squares, and the two cells of a share: whatever a block holds in each of its own cells."""
+    release, rng = Release(ROLLED), np.random.default_rng(5)
+    noisy = [rng.normal(100, 30, size) for size in release.tally.sizes]
+    read = estimates(release.tally, CATALOGUE, noisy, [9.0] * len(noisy))[-1]
+    assert read.adding_up == frozenset(range(len(noisy)))
+    families = {}
+    for block, found in zip(release.tally.blocks, read.blocks, strict=True):
+        own = found.values.size // 2 ** (len(set(block.keys) & set(release.question.part.keys)))
+        families.setdefault((block.measure, own), []).append(found.values.reshape(-1, own))
+    assert {own for _, own in families} == {1, 2}
+    for (_, own), (whole, by_sex, by_both) in families.items():
+        np.testing.assert_allclose(by_both.reshape(2, 2, own).sum(axis=1), by_sex)
+        np.testing.assert_allclose(by_sex.sum(axis=0), whole[0])
+
+
+def test_subtotals_are_estimated_no_worse_than_by_themselves():
+    """Intervals of a rollup's total are narrower than the noise of the block that measured it."""
+    release = Release(ROLLED)
+    found = release.answer(by_row(release, EXACT))
+    alone = [
+        1.96 * float(noise.variance(SITES_ANSWERED)) ** 0.5
+        for block, noise in zip(release.tally.blocks, release.measurement.blocks, strict=True)
+        if block.keys == () and block.measure == RowCount()
+    ]
+    assert column(found, "n_high")[6] - column(found, "n")[6] < 0.95 * min(alone)
+
+
+def test_patients_do_not_add_up_and_no_flag_says_so():
+    """A patient of two cells is one in their total, so subtotals of patients are left as they were measured."""
+    release = Release("SELECT sex, COUNT(DISTINCT patient_id) AS p FROM admission GROUP BY ROLLUP (sex)")
+    found = release.answer([[900], [500, 450]])
+    assert column(found, "p") == [500, 450, 900]
+    assert "adds-up" not in found.flags
+
+
+def test_a_rollup_is_ordered_and_cut_like_any_table():
+    """Subtotals are rows: a star comes after the codes, and what LIMIT hides is counted."""
+    found = Release("SELECT sex, COUNT(*) AS n FROM admission GROUP BY ROLLUP (sex) ORDER BY sex DESC LIMIT 2").answer(
+        [[90], [50, 40]]
+    )
+    assert [row.cells[0] for row in found.rows] == ["*", "F"]
+    assert found.hidden == 1
+
+
+def test_several_tables_are_read_from_one_release():
+    """Each has its own title, columns, order and rows; the noise is the same in all of them."""
+    release = Release("SELECT sex, COUNT(*) AS n, COUNT(age) AS known FROM admission GROUP BY sex")
+    view = release.question.view
+    pages = Pages(
+        views=(
+            replace(view, title="甲", columns=view.columns[:2]),
+            replace(view, title="two", columns=(Output(name="k", expression=AggregateTerm(aggregate=0)),), limit=1),
+        )
+    )
+    one, two = release.tables(pages, [[1000, 50], [900, 800]], np.random.default_rng(2))
+    assert (one.title, two.title) == ("甲", "two")
+    assert [each.name for each in one.columns] == ["sex", "n"]
+    assert (len(two.rows), two.hidden) == (1, 1)
+    whole = release.tables(Pages(views=(view,)), [[1000, 50], [900, 800]], np.random.default_rng(2))[0]
+    assert column(whole, "n") == column(one, "n")
+    by_name = dict(zip(("n", "known"), (each.expression.aggregate for each in view.columns[1:]), strict=True))
+    assert column(two, "k") == column(whole, next(name for name, place in by_name.items() if place == 0))[:1]
+    with pytest.raises(PlanError):
+        release.tables(Pages(views=(view, view)), [[1000, 50], [900, 800]])
+
+
+def test_the_total_interval_holds_the_noise_only_one():
+    """It adds the variance of sampling in squares: for a mean the variance of values over rows, for a share p q / n."""
+    release = Release(
+        "SELECT AVG(age) AS a, COUNT(*) FILTER (WHERE died = 'Y') / COUNT(*) AS p, COUNT(*) AS n FROM admission"
+    )
+    kinds = {RowCount: 1000, ValueSum: 2000, ProductSum: 400_000}
+    exact = [[250 if block.where != EVERYTHING else kinds[type(block.measure)]] for block in release.tally.blocks]
+    (row,) = release.answer(exact).to_plain()["rows"]
+    assert "n_total_low" not in row
+    variance = 400_000 / 1000 - 2**2
+    for name, value, sampling in (("a", 62, variance / 1000), ("p", 0.25, 0.25 * 0.75 / 1000)):
+        assert row[name] == pytest.approx(value, rel=1e-3)
+        for end in ("low", "high"):
+            noise, whole = row[f"{name}_{end}"] - row[name], row[f"{name}_total_{end}"] - row[name]
+            assert whole**2 == pytest.approx(noise**2 + 1.959963984540054**2 * sampling, rel=5e-3)
 
 
 WIDE = (
@@ -217,14 +367,18 @@ WIDE = (
 
 
 def exact_blocks(release: Release, rows: float) -> list[list[float]]:
-    """Return what every block holds when each cell has so many rows, numbers at mid-range, and all FILTERs hold."""
+    """Return what every block holds when each cell has so many rows and all FILTERs hold.
+
+    Numbers are at mid-range on average, ages with a deviation of 20.
+    """
     size = release.tally.sizes[0]
     found = []
     for block in release.tally.blocks:
-        counts = isinstance(block.measure, (RowCount, PatientCount))
-        each = (
-            rows if counts else rows * {"age": 60, "weight": 1502}[block.measure.column] - rows * block.measure.centre
-        )
+        each = rows
+        if isinstance(block.measure, ValueSum):
+            each = rows * ({"age": 60, "weight": 1502}[block.measure.column] - block.measure.centre)
+        elif isinstance(block.measure, ProductSum):
+            each = rows * 20**2 / block.measure.unit
         found.append([each] * size)
     return found
 

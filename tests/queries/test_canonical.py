@@ -12,13 +12,14 @@ from queries.canonical import MOST_BYTES, MOST_TEXT, decode, encode
 from queries.check import check
 from queries.errors import PlanError
 from queries.plan import EVERYTHING, Aggregate, Between, Bound, Members, Not, Plan, SiteIs
+from tests.queries.whole import altered, whole
 
 
 @pytest.fixture(scope="module")
 def plain() -> Plan:
     """Return a small plan."""
-    return Plan(
-        catalogue=b"\x01" * 32,
+    return whole(
+        b"\x01" * 32,
         table="discharge",
         where=Between(column="age", low=-3, high=None),
         keys=(),
@@ -63,9 +64,13 @@ def test_only_the_canonical_spelling_is_accepted(wide, plans, data):
 
 
 def _with(plan: Plan, **changes: object) -> bytes:
-    """Return the JSON of a plan with some parts replaced, otherwise spelt as canonical bytes are."""
+    """Return the JSON of a plan with some pieces replaced, otherwise spelt as canonical bytes are.
+
+    ``catalogue``, ``parts`` and ``is`` are the plan's own, all else is its part's.
+    """
     found = json.loads(encode(plan))
-    found.update(changes)
+    for name, value in changes.items():
+        (found if name in ("catalogue", "parts", "is") else found["parts"][0])[name] = value
     return json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
@@ -107,6 +112,22 @@ BOUND = {"is": "Bound", "rows": 1, "groups": 1}
         {"where": {"is": "Every"}},
         {"where": {"is": "Between", "column": "age", "low": False}},
         {"where": {"is": "Between", "column": "age", "low": 1, "high": None}},
+        {"subtotals": 0},
+        {"subtotals": "false"},
+        {"subtotals": None},
+        {"weight": True},
+        {"weight": 1.0},
+        {"weight": None},
+        {"beside": [1]},
+        {"beside": None},
+        {"parts": {}},
+        {"parts": None},
+        {"parts": [[]]},
+        {"parts": [{"is": "Plan"}]},
+        {"aggregates": [{"is": "Aggregate", "statistic": "count", "where": {"is": "Every", "terms": []}}]},
+        {"keys": [{"is": "FlagKey"}]},
+        {"keys": [{"is": "FlagKey", "term": {"is": "FlagKey"}}]},
+        {"part": 0},
     ],
 )
 def test_badly_typed_parts_are_refused(plain, changes):
@@ -155,15 +176,26 @@ def test_a_repeated_key_and_an_escaped_letter_are_not_canonical(plain):
 
 
 def test_what_has_no_spelling_is_refused_when_encoding():
-    """Floats, booleans and half characters have no canonical bytes."""
+    """Floats, half characters and lists have no canonical bytes."""
     for value in (
         Between(column="age", low=1.5, high=None),
-        Between(column="age", low=True, high=None),
         Members(column="\ud800", codes=("a",)),
         SiteIs(attribute=None, codes=["a"]),
     ):
         with pytest.raises(PlanError):
             encode(value)
+
+
+def test_a_truth_value_is_no_number(plain):
+    """Both have a spelling, but not the same one, and neither is taken for the other."""
+    for bound in (Bound(rows=True, groups=1), Bound(rows=1, groups=True)):
+        assert encode(bound) != encode(Bound(rows=1, groups=1))
+        with pytest.raises(PlanError):
+            decode(Bound, encode(bound))
+    for subtotals in (False, True):
+        assert decode(Plan, encode(altered(plain, subtotals=subtotals))).parts[0].subtotals is subtotals
+    with pytest.raises(PlanError):
+        decode(Plan, encode(altered(plain, subtotals=1)))
 
 
 def test_a_condition_nested_beyond_all_sense_is_refused_when_encoding():

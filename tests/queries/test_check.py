@@ -11,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queries.canonical import decode, encode
-from queries.check import MOST_AGGREGATES, MOST_DEPTH, MOST_NODES, MOST_NUMBER, _check_predicate, check
+from queries.check import (
+    MOST_AGGREGATES,
+    MOST_COLUMNS,
+    MOST_DEPTH,
+    MOST_KEYS,
+    MOST_NODES,
+    MOST_NUMBER,
+    MOST_PARTS,
+    MOST_WEIGHT,
+    _check_predicate,
+    check,
+)
 from queries.errors import PlanError
 from queries.plan import (
     EVERYTHING,
@@ -24,6 +35,7 @@ from queries.plan import (
     DateKey,
     During,
     Every,
+    FlagKey,
     Members,
     Missing,
     Not,
@@ -33,6 +45,7 @@ from queries.plan import (
     Some,
 )
 from queries.tally import tally
+from tests.queries.whole import altered, whole
 
 COUNT = Aggregate(statistic="count")
 AGED, FEMALE = Between(column="age", low=1, high=None), Members(column="sex", codes=("F",))
@@ -49,8 +62,8 @@ def good(wide) -> Plan:
             )
         )
     )
-    return Plan(
-        catalogue=wide.digest,
+    return whole(
+        wide.digest,
         table="discharge",
         where=where,
         keys=(CodeKey(column="region", level="province"), AttributeKey(attribute="level")),
@@ -66,10 +79,16 @@ def _nested(depth: int) -> Not | Missing:
     return term
 
 
+def _long(nodes: int) -> Some:
+    """Return a condition of so many nodes and one more."""
+    terms = (Between(column="age", low=low, high=None) for low in range(nodes))
+    return Some(terms=tuple(sorted(terms, key=encode)))
+
+
 def test_a_good_plan_passes(wide, good):
     """The base of the refusals below is itself accepted, at the very edge of the cap and the depth."""
     check(good, wide)
-    check(replace(good, where=_nested(MOST_DEPTH), bound=Bound(rows=60, groups=60)), wide)
+    check(altered(good, where=_nested(MOST_DEPTH), bound=Bound(rows=60, groups=60)), wide)
 
 
 BAD = {
@@ -100,11 +119,7 @@ BAD = {
     "terms repeated": {"where": Some(terms=(AGED, AGED))},
     "a bad term inside": {"where": Not(term=Some(terms=(Missing(column="colour"),)))},
     "too deep": {"where": _nested(MOST_DEPTH + 1)},
-    "too many": {
-        "where": Some(
-            terms=tuple(sorted((Between(column="age", low=low, high=None) for low in range(MOST_NODES)), key=encode))
-        )
-    },
+    "too many": {"where": _long(MOST_NODES)},
     "key on no column": {"keys": (CodeKey(column="colour"),)},
     "codes of a number": {"keys": (CodeKey(column="age"),)},
     "key on no level": {"keys": (CodeKey(column="sex", level="province"),)},
@@ -153,13 +168,44 @@ BAD = {
     "more rows than two years' cap": {"bound": Bound(rows=25, groups=1)},
     "no cells of a patient": {"bound": Bound(rows=1, groups=0)},
     "more cells than rows": {"bound": Bound(rows=2, groups=3)},
+    "a bad condition as key": {"keys": (FlagKey(term=Members(column="sex", codes=("X",))),)},
+    "a condition as key that is too deep": {"keys": (FlagKey(term=_nested(MOST_DEPTH + 1)),)},
+    "a condition as key that is not sorted": {"keys": (FlagKey(term=SiteIs(attribute=None, codes=("b", "a"))),)},
+    "the same condition as key twice": {"keys": (FlagKey(term=FEMALE), FlagKey(term=FEMALE))},
+    "too many nodes in keys and filters together": {
+        "keys": (FlagKey(term=_long(MOST_NODES // 2)),),
+        "aggregates": (Aggregate(statistic="count", where=_long(MOST_NODES // 2)),),
+    },
+    "cells of its own where it has none": {"aggregates": (replace(COUNT, by=(CodeKey(column="sex"),)),)},
+    "columns of its own where it has none": {"aggregates": (replace(COUNT, columns=("age",)),)},
+    "own cells on no column": {"aggregates": (replace(COUNT, by=(CodeKey(column="colour"),)),)},
+    "own columns that are none": {"aggregates": (replace(COUNT, columns=("colour",)),)},
+    "too many keys of its own": {
+        "aggregates": (
+            replace(COUNT, by=tuple(BandKey(column="age", starts=(0, start)) for start in range(1, MOST_KEYS + 2))),
+        )
+    },
+    "too many columns of its own": {"aggregates": (replace(COUNT, columns=("age",) * (MOST_COLUMNS + 1)),)},
+    "a bad condition in a key of its own": {
+        "aggregates": (replace(COUNT, by=(FlagKey(term=Members(column="sex", codes=("X",))),)),)
+    },
+    "beside no such table": {"beside": ("ward",)},
+    "beside itself": {"beside": ("discharge",)},
+    "beside a table twice": {"beside": ("lab", "lab")},
+    "tables beside not sorted": {"beside": ("lab", "discharge")},
+    "subtotals of nothing": {"keys": (), "bound": Bound(rows=3, groups=3), "subtotals": True},
+    "subtotals with a bound on cells": {"bound": Bound(rows=3, groups=2), "subtotals": True},
+    "no weight": {"weight": 0},
+    "a negative weight": {"weight": -1},
+    "too great a weight": {"weight": MOST_WEIGHT + 1},
+    "no parts": {"parts": ()},
 }
 
 
 @pytest.mark.parametrize("changes", BAD.values(), ids=BAD)
 def test_each_way_of_not_fitting_is_refused(wide, good, changes):
     """One change at a time, each refused with a remedy, also after a trip through bytes."""
-    bad = replace(good, **changes)
+    bad = altered(good, **changes)
     for plan in (bad, decode(Plan, encode(bad))):
         with pytest.raises(PlanError) as caught:
             check(plan, wide)
@@ -169,11 +215,11 @@ def test_each_way_of_not_fitting_is_refused(wide, good, changes):
 def test_the_cap_follows_the_window_of_the_outer_condition_only(wide, good):
     """A window inside a disjunction or a filter does not lower how many rows a patient is charged for."""
     window = During(column="discharged", first=date(2020, 1, 1), last=date(2020, 12, 31))
-    check(replace(good, where=window, bound=Bound(rows=12, groups=1)), wide)
+    check(altered(good, where=window, bound=Bound(rows=12, groups=1)), wide)
     with pytest.raises(PlanError):
-        check(replace(good, where=window, bound=Bound(rows=13, groups=1)), wide)
-    check(replace(good, where=Some(terms=(window,)), bound=Bound(rows=60, groups=1)), wide)
-    check(replace(good, where=Not(term=window), bound=Bound(rows=60, groups=1)), wide)
+        check(altered(good, where=window, bound=Bound(rows=13, groups=1)), wide)
+    check(altered(good, where=Some(terms=(window,)), bound=Bound(rows=60, groups=1)), wide)
+    check(altered(good, where=Not(term=window), bound=Bound(rows=60, groups=1)), wide)
 
 
 @settings(deadline=None, max_examples=50)
@@ -182,7 +228,8 @@ def test_conditions_are_spelt_from_their_parts_as_they_are_whole(wide, plans, da
     """The check puts bytes together from parts; they are the canonical bytes, or the order would be another."""
     plan = data.draw(plans)
     check(plan, wide)
-    assert _check_predicate(plan.where, wide, wide.table("discharge")) == encode(plan.where)
+    for part in plan.parts:
+        assert _check_predicate(part.where, wide, wide.table(part.table)) == encode(part.where)
 
 
 def test_the_worst_plan_of_the_largest_size_is_judged_quickly(wide, good):
@@ -191,15 +238,53 @@ def test_the_worst_plan_of_the_largest_size_is_judged_quickly(wide, good):
     term = SiteIs(attribute=None, codes=sites)
     for _ in range(MOST_DEPTH - 1):
         term = Not(term=term)
-    plan = replace(good, where=term, bound=Bound(rows=60, groups=1))
+    plan = altered(good, where=term, bound=Bound(rows=60, groups=1))
     decoded = decode(Plan, encode(plan))
     start = time.process_time()
     check(decoded, wide)
     assert time.process_time() - start < 2
-    assert tally(decoded, wide).entries == 12
+    assert tally(decoded, wide).entries == 16
+
+
+def test_a_plan_of_more_blocks_than_are_allowed_is_refused_before_they_are_made(wide, good):
+    """Ninety parts of 64 means, each in nine groupings, would be 155,520 blocks."""
+    (part,) = good.parts
+    means = tuple(
+        Aggregate(statistic="mean", column="age", where=Between(column="age", low=low, high=None))
+        for low in range(MOST_AGGREGATES)
+    )
+    keys = tuple(BandKey(column="age", starts=(0, start)) for start in range(1, MOST_KEYS + 1))
+    part = replace(part, aggregates=means, keys=keys, subtotals=True, bound=Bound(rows=3, groups=3))
+    decoded = decode(Plan, encode(altered(good, parts=tuple(replace(part, weight=weight) for weight in range(1, 91)))))
+    start = time.process_time()
+    with pytest.raises(PlanError) as caught:
+        check(decoded, wide)
+    assert time.process_time() - start < 1.5
+    assert "2,048" in caught.value.message
+
+
+def test_parts_are_judged_one_by_one_and_differ(wide, good):
+    """A bad part among good ones is refused, so are two that are the same, and more than a plan may have."""
+    (part,) = good.parts
+    other = replace(part, keys=(FlagKey(term=AGED),), bound=Bound(rows=3, groups=3), subtotals=True, beside=("lab",))
+    check(altered(good, parts=(part, other)), wide)
+    check(altered(good, parts=(part, replace(part, weight=2))), wide)
+    many = [
+        replace(part, bound=Bound(rows=rows, groups=1), weight=weight) for rows in (1, 2) for weight in range(1, 129)
+    ]
+    check(altered(good, parts=tuple(many)), wide)
+    assert len(many) == MOST_PARTS
+    for parts in (
+        (part, replace(part, table="visit")),
+        (part, replace(other, bound=Bound(rows=3, groups=1))),
+        (part, part),
+        (*many, part),
+    ):
+        with pytest.raises(PlanError):
+            check(altered(good, parts=parts), wide)
 
 
 def test_everything_and_nothing_are_conditions(wide, good):
     """The empty conjunction and the empty disjunction are spelt and accepted."""
     for where in (EVERYTHING, Some()):
-        check(replace(good, where=where), wide)
+        check(altered(good, where=where), wide)

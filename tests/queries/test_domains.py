@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from queries.domains import PARTS, RECURRING, domain, period_starts, size
 from queries.errors import PlanError
-from queries.plan import AttributeKey, BandKey, CodeKey, DateKey, SiteKey
+from queries.plan import AttributeKey, BandKey, CodeKey, DateKey, FlagKey, Missing, SiteKey
 
 
 def _names(key, wide) -> list[str]:
@@ -59,6 +59,7 @@ def test_codes_levels_attributes_and_sites_are_named_as_agreed(wide):
     assert _names(CodeKey(column="region", level="prefecture"), wide) == ["4403", "4401", "1101"]
     assert _names(AttributeKey(attribute="level"), wide) == ["3", "2"]
     assert _names(SiteKey(sites=("甲", "乙")), wide) == ["甲", "乙"]
+    assert _names(FlagKey(term=Missing(column="age")), wide) == ["N", "Y"]
 
 
 def test_a_key_that_does_not_fit_is_refused(wide):
@@ -82,9 +83,11 @@ def test_the_size_of_a_key_is_the_number_of_its_names(wide, plans, data, part):
     last = first + timedelta(data.draw(st.integers(0, 300)))
     key = DateKey(column="discharged", part=part, first=first, last=last)
     assert size(key, wide, table) == len(domain(key, wide, table).codes)
-    for chosen in data.draw(plans).keys:
-        names = [code.code for code in domain(chosen, wide, table).codes]
-        assert size(chosen, wide, table) == len(names) == len(set(names))
+    for asked in data.draw(plans).parts:
+        about = wide.table(asked.table)
+        for chosen in asked.keys:
+            names = [code.code for code in domain(chosen, wide, about).codes]
+            assert size(chosen, wide, about) == len(names) == len(set(names))
 
 
 @settings(deadline=None, max_examples=60)

@@ -15,15 +15,16 @@ from opendp.mod import enable_features
 
 from queries.accounting import UNIT, units
 from queries.errors import PrivacyError
-from queries.measurement import LEAST_SHARE_SCALE, TAIL, calibrate, check_headroom, clamp_of, loss
-from queries.plan import EVERYTHING, Aggregate, Bound, Plan
+from queries.measurement import LEAST_SHARE_SCALE, TAIL, calibrate, check_headroom, clamp_of, loss, shares
+from queries.plan import EVERYTHING, Aggregate, Bound
 from queries.sensitivity import Sensitivity, of_tally
-from queries.tally import Block, PatientCount, RowCount, Tally, ValueSum
+from queries.tally import FULL, Block, PatientCount, ProductSum, RowCount, Tally, ValueSum, tally
+from tests.queries.whole import altered, whole
 
 enable_features("contrib")
 
-PLAN = Plan(
-    catalogue=b"\x00" * 32,
+PLAN = whole(
+    b"\x00" * 32,
     table="t",
     where=EVERYTHING,
     keys=(),
@@ -187,19 +188,57 @@ def test_a_sum_that_could_leave_the_ring_is_refused():
 
 
 def test_the_clamp_of_a_count_is_the_rows_of_a_site():
-    """A row or a patient adds one, a value at most its bound."""
+    """A row or a patient adds one, a value or a product at most its bound."""
     assert clamp_of(RowCount(), 1000) == clamp_of(PatientCount(), 1000) == 1000
+    assert clamp_of(ValueSum(column="x", centre=0, bound=7), 1000) == 7000
+    square = ProductSum(left="x", right="x", left_centre=0, right_centre=0, unit=3, bound=9)
+    assert clamp_of(square, 1000) == 9000
 
 
 @settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_real_plans_are_calibrated(wide, plans, data):
-    """From plan to cost without an exception, one part of rho for each block."""
-    from queries.tally import tally
-
+    """From plan to cost without an exception; each block gets its share of rho, and the shares are the whole."""
     shape = tally(data.draw(plans), wide)
     rho = data.draw(RHOS)
     finished = calibrate(shape, of_tally(shape, wide.sites_per_patient), rho, data.draw(HONEST))
     assert len(finished.blocks) == len(shape.blocks)
     assert finished.rho <= rho
-    assert all(block.rho <= rho / len(shape.blocks) for block in finished.blocks)
+    each = shares(shape)
+    assert sum(each) == 1
+    assert all(
+        rho * share * Fraction(997, 1000) <= block.rho for block, share in zip(finished.blocks, each, strict=True)
+    )
+    assert all(block.rho <= rho * share for block, share in zip(finished.blocks, each, strict=True))
+
+
+def test_a_share_is_the_weight_of_the_part_times_the_weight_in_the_part(wide):
+    """Three quarters for a part of weight 3 beside one of 1; in it 5, 5 and 1 for a mean's rows, values and squares."""
+    count, mean = Aggregate(statistic="count"), Aggregate(statistic="mean", column="age")
+    plan = whole(
+        wide.digest,
+        table="discharge",
+        where=EVERYTHING,
+        keys=(),
+        aggregates=(mean,),
+        bound=Bound(rows=1, groups=1),
+        weight=3,
+    )
+    (heavy,) = plan.parts
+    light = replace(heavy, aggregates=(count,), weight=1)
+    shape = tally(altered(plan, parts=(heavy, light)), wide)
+    assert [block.weight for block in shape.blocks] == [FULL, FULL, FULL // 5, FULL]
+    assert shares(shape) == (Fraction(15, 44), Fraction(15, 44), Fraction(3, 44), Fraction(1, 4))
+    alone = tally(altered(plan, weight=1), wide)
+    assert shares(alone) == (Fraction(5, 11), Fraction(5, 11), Fraction(1, 11))
+
+
+def test_blocks_of_more_weight_have_less_noise():
+    """The variance of a block goes down as its share goes up, exactly in proportion but for rounding."""
+    shape, sensitivities = _tally([(1, 100), (1, 100)])
+    heavy, light = (replace(block, weight=weight) for block, weight in zip(shape.blocks, (20, 4), strict=True))
+    finished = calibrate(replace(shape, blocks=(heavy, light)), sensitivities, Fraction(1, 2), 1)
+    variances = [float(block.variance(1)) for block in finished.blocks]
+    assert variances[1] / variances[0] == pytest.approx(5, rel=2e-3)
+    assert finished.blocks[0].rho <= Fraction(5, 12)
+    assert finished.blocks[1].rho <= Fraction(1, 12)

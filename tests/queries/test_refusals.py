@@ -48,7 +48,12 @@ HOSTILE = [
     ("SELECT COUNT(*) FROM admission WHERE EXISTS (SELECT 1)", "SELECT"),
     ("SELECT COUNT(*) OVER (PARTITION BY sex) FROM admission", "OVER"),
     ("SELECT ROW_NUMBER() OVER () FROM admission", "OVER"),
-    ("SELECT sex, COUNT(*) FROM admission GROUP BY ROLLUP (sex)", "ROLLUP"),
+    ("SELECT sex, COUNT(*) FROM admission GROUP BY ROLLUP (sex), died", "(sex), died"),
+    ("SELECT sex, COUNT(*) FROM admission GROUP BY died, ROLLUP (sex)", "died, ROLLUP (sex)"),
+    ("SELECT sex, COUNT(*) FROM admission GROUP BY ROLLUP (sex), ROLLUP (died)", "(sex), ROLLUP (died)"),
+    ("SELECT sex, COUNT(*) FROM admission GROUP BY ROLLUP ((sex, died))", "sex, died"),
+    ("SELECT sex, COUNT(*) FROM admission GROUP BY ROLLUP (sex) WITH ROLLUP", "ROLLUP"),
+    ("SELECT ROLLUP (sex), COUNT(*) FROM admission", "ROLLUP (sex)"),
     ("SELECT sex, COUNT(*) FROM admission GROUP BY CUBE (sex)", "CUBE"),
     ("SELECT sex, COUNT(*) FROM admission GROUP BY GROUPING SETS ((sex), ())", "GROUPING SETS"),
     ("SELECT sex, COUNT(*) FROM admission GROUP BY sex WITH ROLLUP", "ROLLUP"),
@@ -81,9 +86,9 @@ HOSTILE = [
     ("SELECT COUNT(*) AS n FROM admission ORDER BY age", "age"),
     ("SELECT MIN(age) FROM admission", "MIN"),
     ("SELECT MAX(age) FROM admission", "MAX"),
-    ("SELECT MEDIAN(age) FROM admission", "MEDIAN"),
-    ("SELECT QUANTILE(age, 0.5) FROM admission", "QUANTILE"),
-    ("SELECT STDDEV(age) FROM admission", "STDDEV"),
+    ("SELECT MODE(age) FROM admission", "MODE"),
+    ("SELECT PERCENTILE_CONT(age, 0.5) FROM admission", "PERCENTILE_CONT"),
+    ("SELECT STDDEV_POP(age) FROM admission", "STDDEV_POP"),
     ("SELECT STRING_AGG(sex, ',') FROM admission", "STRING_AGG"),
     ("SELECT SUM(CASE WHEN died = 'Y' THEN 1 ELSE 0 END) FROM admission", "CASE"),
     ("SELECT COUNT_IF(died = 'Y') FROM admission", "COUNT_IF"),
@@ -272,6 +277,7 @@ HOSTILE = [
 CONDITION = "SELECT COUNT(*) FROM admission WHERE ?age > 1"
 FIGURE = "SELECT ?COUNT(*) FROM admission"
 MORE = {
+    "subtotals of nothing": ("SELECT COUNT(*) FROM admission GROUP BY ROLLUP ()", None),
     "hidden in comments": (
         "SELECT COUNT(*) FROM admission /* ; */ ; -- x\n DELETE FROM admission",
         "DELETE FROM admission",
@@ -291,7 +297,10 @@ MORE = {
 
 REMEDIES = [
     ("SELECT MIN(age) FROM admission", "BAND"),
-    ("SELECT MEDIAN(age) FROM admission", "later"),
+    ("SELECT MODE(age) FROM admission", "QUANTILE(column, 0.5)"),
+    ("SELECT STDDEV_POP(age) FROM admission", "STDDEV"),
+    ("SELECT sex, COUNT(*) FROM admission GROUP BY CUBE (sex)", "GROUP BY ROLLUP"),
+    ("SELECT sex, COUNT(*) FROM admission GROUP BY ROLLUP (sex), died", "nothing beside it"),
     ("SELECT SUM(CASE WHEN died = 'Y' THEN 1 ELSE 0 END) FROM admission", "COUNT(*) FILTER"),
     ("SELECT COUNT(*) FROM admission GROUP BY age", "BAND(age, 10)"),
     ("SELECT COUNT(*) FROM admission GROUP BY admitted", "MONTH(admitted)"),

@@ -11,7 +11,7 @@ from queries.catalogue_file import read_catalogue
 from queries.check import check
 from queries.plan import Between, Bound, DateKey, During, Members, Plan, SiteKey
 from queries.sql import read
-from queries.view import View, check_view
+from queries.view import Pages, check_pages
 
 PLANS = Path(__file__).resolve().parents[1] / "plans"
 CATALOGUE = read_catalogue((PLANS / "catalogue.toml").read_bytes(), "catalogue.toml")
@@ -26,21 +26,21 @@ def question(statement: str, **bounds: int):
 
 def where(condition: str):
     """Return the plan's condition for a condition in SQL."""
-    return question(f"SELECT COUNT(*) FROM admission WHERE {condition}").plan.where
+    return question(f"SELECT COUNT(*) FROM admission WHERE {condition}").part.where
 
 
 def key(written: str):
     """Return the plan's key for a group in SQL."""
-    return question(f"SELECT COUNT(*) FROM admission GROUP BY {written}").plan.keys[0]
+    return question(f"SELECT COUNT(*) FROM admission GROUP BY {written}").part.keys[0]
 
 
 @pytest.mark.parametrize("path", STATEMENTS, ids=lambda path: path.stem)
 def test_a_statement_has_the_plan_that_is_kept_beside_it(path):
-    """Plan, view and hospitals of each statement are those on file; FARR_REWRITE_PLANS=1 writes them anew."""
+    """Plan, tables shown and hospitals of each statement are those on file; FARR_REWRITE_PLANS=1 writes them anew."""
     asked = question(path.read_text())
     found = {
         "plan": json.loads(encode(asked.plan)),
-        "view": json.loads(encode(asked.view)),
+        "pages": json.loads(encode(asked.pages)),
         "sites": list(asked.sites),
     }
     kept = path.with_suffix(".json")
@@ -50,13 +50,13 @@ def test_a_statement_has_the_plan_that_is_kept_beside_it(path):
 
 
 @pytest.mark.parametrize("path", STATEMENTS, ids=lambda path: path.stem)
-def test_plan_and_view_survive_their_bytes(path):
+def test_plan_and_pages_survive_their_bytes(path):
     """What was read fits the catalogue, and decodes from its own bytes to the same value."""
     asked = question(path.read_text())
     check(asked.plan, CATALOGUE)
-    check_view(asked.view, asked.plan)
+    check_pages(asked.pages, asked.plan, CATALOGUE)
     assert decode(Plan, encode(asked.plan)) == asked.plan
-    assert decode(View, encode(asked.view)) == asked.view
+    assert decode(Pages, encode(asked.pages)) == asked.pages
 
 
 @pytest.mark.parametrize(
@@ -118,11 +118,11 @@ def test_a_date_key_covers_the_days_that_the_condition_leaves():
     narrowed = question(
         "SELECT COUNT(*) FROM admission"
         " WHERE admitted >= '2020-02-10' AND admitted < '2020-03-02' GROUP BY DAY(admitted)"
-    ).plan.keys[0]
+    ).part.keys[0]
     assert (narrowed.first.isoformat(), narrowed.last.isoformat()) == ("2020-02-10", "2020-03-01")
     either = question(
         "SELECT COUNT(*) FROM admission WHERE admitted >= '2020-02-10' OR sex = 'M' GROUP BY DAY(admitted)"
-    ).plan.keys[0]
+    ).part.keys[0]
     assert either.first == column.first
 
 
@@ -142,7 +142,7 @@ def test_the_hospitals_are_those_that_the_outer_conjunction_leaves(condition, le
     """A hospital of which the roster does not say the fact is left out; a condition inside an OR leaves all."""
     asked = question(f"SELECT site, COUNT(*) FROM admission WHERE {condition} GROUP BY site")
     assert asked.sites == left
-    assert asked.plan.keys == (SiteKey(sites=left),)
+    assert asked.part.keys == (SiteKey(sites=left),)
 
 
 def test_bounds_follow_the_window_and_the_cells():
@@ -150,19 +150,19 @@ def test_bounds_follow_the_window_and_the_cells():
     by_sex = (
         "SELECT sex, site, COUNT(*) FROM admission WHERE admitted BETWEEN '2019-06-01' AND '2020-06-01' GROUP BY 1, 2"
     )
-    assert question(by_sex).plan.bound == Bound(rows=8, groups=2)
-    assert question("SELECT dx_main, COUNT(*) FROM admission GROUP BY 1").plan.bound == Bound(rows=16, groups=16)
-    assert question("SELECT COUNT(*) FROM admission").plan.bound == Bound(rows=16, groups=1)
-    assert question("SELECT COUNT(*) FROM visit").plan.bound == Bound(rows=2, groups=1)
-    assert question(by_sex, rows_per_patient=3, groups_per_patient=1).plan.bound == Bound(rows=3, groups=1)
+    assert question(by_sex).part.bound == Bound(rows=8, groups=2)
+    assert question("SELECT dx_main, COUNT(*) FROM admission GROUP BY 1").part.bound == Bound(rows=16, groups=16)
+    assert question("SELECT COUNT(*) FROM admission").part.bound == Bound(rows=16, groups=1)
+    assert question("SELECT COUNT(*) FROM visit").part.bound == Bound(rows=2, groups=1)
+    assert question(by_sex, rows_per_patient=3, groups_per_patient=1).part.bound == Bound(rows=3, groups=1)
 
 
 def test_a_column_goes_before_an_alias_unless_it_cannot_be_a_group():
     """As in SQL, but BAND(age, 10) AS age GROUP BY age means the only thing that it can."""
     assert key("sex").column == "sex"
     named = question("SELECT died AS sex, sex AS s, COUNT(*) FROM admission GROUP BY sex, died")
-    assert [each.column for each in named.plan.keys] == ["sex", "died"]
-    assert question("SELECT BAND(age, 10) AS age, COUNT(*) FROM admission GROUP BY age").plan.keys[0].column == "age"
+    assert [each.column for each in named.part.keys] == ["sex", "died"]
+    assert question("SELECT BAND(age, 10) AS age, COUNT(*) FROM admission GROUP BY age").part.keys[0].column == "age"
 
 
 def test_a_column_without_an_alias_is_called_what_was_written():

@@ -10,7 +10,8 @@ from queries.catalogue_file import read_catalogue
 from queries.check import check
 from queries.errors import StatementError
 from queries.sql import read
-from queries.view import check_view
+from queries.statistics import FUNCTIONS
+from queries.view import check_pages
 
 PLANS = Path(__file__).resolve().parents[1] / "plans"
 CATALOGUE = read_catalogue((PLANS / "catalogue.toml").read_bytes(), "catalogue.toml")
@@ -21,6 +22,20 @@ WORDS = sorted(
     | set("(),.*/+-%=<>;'\"?:@${}[]|&~!")
     | {"NULL", "CASE", "WHEN", "THEN", "END", "OVER", "UNION", "JOIN", "WITH", "VALUES", "UNNEST", "PIVOT", "LIMIT"}
     | {"SELECT", "FROM", "LIKE", "IN", "IS", "CAST", "EXTRACT", "INTERVAL", "LATERAL", "EXISTS", "DISTINCT", "ROLLUP"}
+    | {
+        "USING",
+        "ON",
+        "LEFT",
+        "CROSS",
+        "NATURAL",
+        "v.n",
+        "d.n",
+        "v",
+        "d",
+        "AS",
+        "(SELECT COUNT(*) AS n FROM visit) AS v",
+    }
+    | set(FUNCTIONS)
     | {"'2019-02-30'", "'%'", "1e9", "0", "99999999999999999999", "-1", "patient_id", "site.", "FILTER", "ARRAY", "MAP"}
 )
 FRAMES = [
@@ -28,6 +43,9 @@ FRAMES = [
     "SELECT COUNT(*) FROM ?",
     "SELECT COUNT(*) FROM admission WHERE ?",
     "SELECT COUNT(*) FILTER (WHERE ?) FROM admission HAVING ? ORDER BY ?",
+    "SELECT v.n / d.n AS x FROM (SELECT COUNT(*) AS n FROM visit) AS v ? (SELECT COUNT(*) AS n FROM admission) AS d",
+    "SELECT ? FROM (SELECT COUNT(*) AS n FROM visit WHERE ?) AS v, (SELECT COUNT(*) AS n FROM admission) AS d WHERE ?",
+    "SELECT d.n FROM (?) AS v JOIN (SELECT sex, COUNT(*) AS n FROM admission GROUP BY sex) AS d USING (?)",
 ]
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -40,7 +58,7 @@ def answered_or_refused(statement: str) -> None:
         error = refused
     else:
         check(asked.plan, CATALOGUE)
-        check_view(asked.view, asked.plan)
+        check_pages(asked.pages, asked.plan, CATALOGUE)
         assert asked.sites
         return
     assert error.message
@@ -67,6 +85,40 @@ def test_any_words_of_the_language_are_answered_or_refused(text):
     answered_or_refused(text)
     for frame in FRAMES:
         answered_or_refused(frame.replace("?", text))
+
+
+ARGUMENTS = [
+    *("age", "sex", "admitted", "patient_id", "weight", "change", "dx_main", "site", "site.country", "nothing", "*"),
+    *(
+        "0.5",
+        "-1",
+        "0",
+        "1e9",
+        "99999999999999999999",
+        "'x'",
+        "''",
+        "NULL",
+        "TRUE",
+        "DATE '2019-02-01'",
+        "'2019-02-01'",
+    ),
+    *("died = 'Y'", "age > 3", "site = 'bart'", "sex = 'Q'", "died = 'Y' OR age IS NULL", "COUNT(*)", "1 = 1", "(age)"),
+    *("BAND(age, 10)", "BAND(age, 0)", "BAND(sex, 1)", "LEVEL(dx_main, 'chapter')", "MONTH(admitted)", "DISTINCT sex"),
+]
+
+
+@settings(parent=QUICK, max_examples=400)
+@given(
+    st.sampled_from(sorted(FUNCTIONS)),
+    st.lists(st.sampled_from(ARGUMENTS), max_size=6),
+    st.sampled_from(["", " FILTER (WHERE age > 60)", " FILTER (WHERE ?)", " * 2", " / COUNT(*)", " + ?", " OVER ()"]),
+    st.sampled_from(["", " GROUP BY sex", " GROUP BY ROLLUP (sex, died)", " GROUP BY site", " GROUP BY ?"]),
+)
+def test_any_call_of_a_statistic_is_answered_or_refused(name, values, after, groups):
+    """Whatever a function is given, in whatever number."""
+    call = f"{name}({', '.join(values)})"
+    statement = f"SELECT {call}{after} AS x FROM admission{groups}"
+    answered_or_refused(statement.replace("?", values[-1] if values else call))
 
 
 @settings(parent=QUICK, max_examples=400)

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
 from queries.canonical import decode, encode
 from queries.errors import PlanError
-from queries.plan import Aggregate, Bound, CodeKey, Every, Plan
+from queries.plan import Aggregate, Bound, CodeKey, Every, Part, Plan
+from queries.reading import MOST_NUMBERS, Reading
 from queries.view import (
     AggregateTerm,
     Arithmetic,
+    AxisTerm,
     Comparison,
     Conjunction,
     KeyTerm,
@@ -17,20 +20,25 @@ from queries.view import (
     Number,
     Order,
     Output,
+    Pages,
     View,
+    check_pages,
     check_view,
     constant,
     number,
 )
 
-PLAN = Plan(
-    catalogue=bytes(32),
-    table="t",
-    where=Every(),
-    keys=(CodeKey(column="sex"),),
-    aggregates=(Aggregate(statistic="count"),),
-    bound=Bound(rows=1, groups=1),
+COUNT = Aggregate(statistic="count")
+SEX_ONLY = Part(
+    table="discharge", where=Every(), keys=(CodeKey(column="sex"),), aggregates=(COUNT,), bound=Bound(rows=1, groups=1)
 )
+PARTS = (
+    SEX_ONLY,
+    replace(SEX_ONLY, table="lab", aggregates=(COUNT, Aggregate(statistic="mean", column="value"))),
+    replace(SEX_ONLY, keys=(CodeKey(column="way"),)),
+    replace(SEX_ONLY, subtotals=True),
+)
+PLAN = Plan(catalogue=bytes(32), parts=PARTS)
 N = AggregateTerm(aggregate=0)
 SEX = KeyTerm(key=0)
 ONE = Number(decimal="1")
@@ -72,7 +80,7 @@ def test_constants_are_worked_out_exactly():
     assert constant(Arithmetic(operator="+", left=N, right=ONE)) is None
 
 
-def test_a_good_view_passes_and_survives_its_bytes():
+def test_a_good_view_passes_and_survives_its_bytes(wide):
     """Keys, arithmetic, conditions, order and limit, in any script."""
     view = View(
         columns=(Output(name="性别", expression=SEX), Output(name="人数", expression=deep(3))),
@@ -80,8 +88,22 @@ def test_a_good_view_passes_and_survives_its_bytes():
         order=(Order(by=SEX, direction="descending"), Order(by=N)),
         limit=3,
     )
-    check_view(view, PLAN)
+    check_view(view, PLAN, wide)
     assert decode(View, encode(view)) == view
+    pages = Pages(views=(replace(view, title="一"), replace(view, title="2", part=1)))
+    check_pages(pages, PLAN, wide)
+    assert decode(Pages, encode(pages)) == pages
+    check_pages(Pages(views=(view,)), PLAN, wide)
+
+
+def test_a_view_may_combine_parts_with_the_same_cells(wide):
+    """Figures of two tables by sex are divided; of sex and way of leaving, or with subtotals on one side, not."""
+    check_view(shown(Arithmetic(operator="/", left=N, right=AggregateTerm(aggregate=1, part=1))), PLAN, wide)
+    check_view(replace(shown(N), part=1), PLAN, wide)
+    for other in (2, 3):
+        with pytest.raises(PlanError):
+            check_view(replace(shown(N), part=other), PLAN, wide)
+        check_view(replace(shown(AggregateTerm(aggregate=0, part=other)), part=other), PLAN, wide)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +131,41 @@ def test_a_good_view_passes_and_survives_its_bytes():
         View(columns=shown(N).columns, order=(Order(by=N, direction="up"),)),
         View(columns=shown(N).columns, order=(Order(by=KeyTerm(key=2)),)),
         View(columns=shown(N).columns, limit=0),
+        View(columns=shown(N).columns, part=4),
+        View(columns=shown(N).columns, part=-1),
+        View(columns=shown(N).columns, title="\x1b[2J"),
+        shown(AggregateTerm(aggregate=0, part=4)),
+        shown(AggregateTerm(aggregate=0, part=-1)),
+        shown(AggregateTerm(aggregate=1, part=0)),
+        shown(AggregateTerm(aggregate=0, reading=Reading(name="median"))),
+        shown(AggregateTerm(aggregate=0, reading=Reading(numbers=("1",)))),
+        shown(AggregateTerm(aggregate=0, reading=Reading(numbers=("1e9",)))),
+        shown(AggregateTerm(aggregate=0, reading=Reading(words=("x",)))),
+        shown(AggregateTerm(aggregate=0, reading=Reading(numbers=("1",) * (MOST_NUMBERS + 1)))),
+        shown(Arithmetic(operator="+", left=AxisTerm(), right=N)),
+        View(columns=shown(N).columns, having=Comparison(operator="=", left=AxisTerm(), right=ONE)),
     ],
 )
-def test_a_view_that_does_not_fit_is_refused(view):
+def test_a_view_that_does_not_fit_is_refused(wide, view):
     """A view may come from another machine: whatever the plan has not, or applying it would choke on, is refused."""
     with pytest.raises(PlanError) as caught:
-        check_view(view, PLAN)
+        check_view(view, PLAN, wide)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "titles", [(), ("", ""), ("a", "a"), ("a", ""), ("a", " "), tuple(f"t{place}" for place in range(257))]
+)
+def test_several_tables_each_need_a_title_of_their_own(wide, titles):
+    """None, too many, and titles that are the same or empty are refused."""
+    pages = Pages(views=tuple(replace(shown(N), title=title) for title in titles))
+    with pytest.raises(PlanError) as caught:
+        check_pages(pages, PLAN, wide)
+    assert caught.value.remedy
+
+
+def test_a_bad_table_among_good_ones_is_refused(wide):
+    """Every view of the pages is looked at."""
+    good, bad = replace(shown(N), title="a"), replace(shown(KeyTerm(key=1)), title="b")
+    with pytest.raises(PlanError):
+        check_pages(Pages(views=(good, bad)), PLAN, wide)
