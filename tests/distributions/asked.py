@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from node.prepare import prepare
 from node.scan import Scanner
-from queries.answer import Answer, Estimate, answer
+from queries.answer import Answer, answers
 from queries.canonical import decode, encode
 from queries.catalogue import Catalogue
 from queries.catalogue_file import read_catalogue
 from queries.check import check
+from queries.figures import Estimate
 from queries.measurement import BlockNoise, Measurement, calibrate, check_headroom
 from queries.plan import Plan
 from queries.question import Question
@@ -114,7 +115,8 @@ class Asked:
     def noises(self) -> tuple[BlockNoise, ...]:
         """The noise of each estimate of the view, in its order; for estimates of one block each."""
         terms = [column.expression for column in self.question.view.columns]
-        found = [self.tally.of_aggregate[term.aggregate] for term in terms if isinstance(term, AggregateTerm)]
+        (of_part,) = self.tally.of_aggregate
+        found = [of_part[-1][term.aggregate] for term in terms if isinstance(term, AggregateTerm)]
         return tuple(self.measurement.blocks[block] for (block,) in found)
 
     @property
@@ -129,9 +131,10 @@ class Asked:
 
     def answer(self, total: Ints, contributors: int) -> Answer:
         """Return the table that an analyst sees."""
-        return answer(
-            self.question.plan, self.question.view, self.agreed, total, self.measurement, contributors=contributors
+        (found,) = answers(
+            self.question.plan, self.question.pages, self.agreed, total, self.measurement, contributors=contributors
         )
+        return found
 
     def exact(self, folder: Path) -> tuple[Ints, ...]:
         """Return each hospital's exact tally, from files that were prepared and scanned."""

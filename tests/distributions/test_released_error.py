@@ -83,8 +83,7 @@ def errors(asked: Asked, total: Ints, answered: int, central: float) -> Errors:
     rows = np.split(total, len(asked.tally.blocks))
     blocks = [row / block.grid for row, block in zip(rows, asked.measurement.blocks, strict=True)]
     variances = [float(block.variance(answered)) for block in asked.measurement.blocks]
-    table = asked.agreed.table(asked.tally.plan.table)
-    found = estimates(asked.tally.plan, asked.tally, table, blocks, variances)
+    found = estimates(asked.tally, asked.agreed, blocks, variances)[-1]
     counts, means = (found.of(column.expression) for column in asked.question.view.columns[1:])
     stays, days = asked.truth(range(answered))
     covered = []

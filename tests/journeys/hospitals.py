@@ -175,7 +175,7 @@ class Service:
         with contextlib.closing(read_state(self.home)) as connection:
             return Ledger(connection=connection).spent()
 
-    def _scan(self, tally, attributes):
+    def _scan(self, tally, attributes, tables):
         self.reads += 1
         if self.slow:
             import time
