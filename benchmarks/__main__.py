@@ -8,9 +8,18 @@ import os
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import footprint, million, secure_sum, small_query, table
+from benchmarks import footprint, million, pack, secure_sum, small_query, table, year, year_pages
 
-BENCHMARKS = {"small_query": small_query, "million": million, "footprint": footprint, "secure_sum": secure_sum}
+BENCHMARKS = {
+    "small_query": small_query,
+    "million": million,
+    "footprint": footprint,
+    "secure_sum": secure_sum,
+    "pack": pack,
+    "year": year,
+}
+PAGES = {"year": year_pages}
+"""Benchmarks with a document of their own."""
 
 
 def main() -> None:
@@ -30,6 +39,8 @@ def main() -> None:
         if chosen.write:
             command = f"python -m benchmarks {name} --write"
             table.write(name, BENCHMARKS[name].TITLE, command, figures, len(os.sched_getaffinity(0)))
+            if name in PAGES:
+                PAGES[name].write()
 
 
 if __name__ == "__main__":

@@ -256,9 +256,27 @@ def test_progress_is_silent_for_scripts_and_can_be_asked_for(run):
 
 
 def test_an_answer_is_written_for_spreadsheets(run, tmp_path):
-    """--csv writes the file beside what is printed."""
-    assert run("query", BY_SEX, "--csv", str(tmp_path / "a.csv"))[0] == 0
+    """--export writes the file beside what is printed, --plot the picture."""
+    code, out, _err = run("query", BY_SEX, "--export", str(tmp_path / "a.csv"), "--plot", str(tmp_path / "a.png"))
+    assert code == 0
+    assert "人数" in out
     assert (tmp_path / "a.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("option", "name"), [("--export", "a.doc"), ("--plot", "a.gif"), ("--plot", "none/a.png")])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_asked(run, quay, tmp_path, option, name):
+    """The ending and the folder are looked at first, so no budget is spent on an answer without its file."""
+    assert run("query", BY_SEX, option, str(tmp_path / name))[0] == 1
+    assert quay.submitted == []
+
+
+def test_alarms_are_on_answers_by_time(run):
+    """An answer by sex is shown, and the alarms on it are refused with what to group by."""
+    code, out, err = run("query", BY_SEX, "--alarms", "ears-c2")
+    assert code == 1
+    assert "人数" in out
+    assert "WEEK" in err
 
 
 def test_requests_and_releases_are_listed_shown_waited_for_and_cancelled(run):

@@ -104,7 +104,8 @@ def test_every_source_code_is_mapped_or_known_to_be_missing(name, table, folder)
     assert mapped.patient == ("row",)
     for column in catalogue.table(table).columns:
         source = mapped.column(column.name)
-        found = Counter(row[source.source] for row in rows)
+        (origin,) = source.sources
+        found = Counter(row[origin] for row in rows)
         if isinstance(column, CodeColumn):
             values = dict(source.values or ((code, code) for code in column.codes.index))
             assert set(values.values()) <= set(column.codes.index)

@@ -123,7 +123,11 @@ def test_finished_texts_of_other_packages_are_translated_by_their_templates():
 
 REFUSED = (
     "SELECT * FROM admission", "SELECT age FROM admission", "SELECT COUNT(*) FROM nowhere", "DROP TABLE admission",
-    "SELECT MEDIAN(age) FROM admission", "SELECT COUNT(*) FROM admission GROUP BY agee", "SELECT 1", "",
+    "SELECT MODE(age) FROM admission", "SELECT COUNT(*) FROM admission GROUP BY agee", "SELECT 1", "",
+    "SELECT QUANTILE(sex, 0.5) FROM admission", "SELECT MEDIAN(age, age) FROM admission",
+    "SELECT QUANTILE(age) FROM admission", "SELECT SQUARE(age) FROM admission", "SELECT SHARE(age) FROM admission",
+    "SELECT sex, COUNT(*) FROM admission GROUP BY CUBE (sex)",
+    "SELECT sex, COUNT(*) FROM admission GROUP BY ROLLUP (sex), consciousness",
     "SELECT COUNT(*) FROM admission JOIN b ON 1 = 1", "SELECT COUNT(*) FROM admission WHERE sex > 'F'",
     "SELECT COUNT(*) FROM admission WHERE sex = 'X'", "SELECT patient_id FROM admission",
     "SELECT COUNT(*) FROM admission; SELECT 1", "SELECT COUNT(*) FROM admission WHERE age = 'old'",

@@ -1,0 +1,1 @@
+"""The common model that ships with Farr: catalogues, mappings and views, as files; docs/model.md explains them."""
