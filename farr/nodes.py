@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from farr import home as homes
 from farr.errors import FarrError
@@ -24,6 +25,9 @@ from node.state import read_state
 from protocols.checks import SKEW
 from protocols.errors import ProtocolError
 from protocols.wire_pb2 import Role
+
+if TYPE_CHECKING:
+    from farr.conformance import Conformance
 
 SOON = 30
 """Days before the end of a certificate at which a check warns."""
@@ -47,6 +51,8 @@ class Finding:
     """Whether the node can serve as far as this check goes."""
     text: str
     """For people: what was found, and what to do where it is not good."""
+    tables: tuple[Conformance, ...] = ()
+    """Of the check of the data: how each table's files fit the catalogue."""
 
 
 @contextlib.contextmanager
@@ -135,7 +141,7 @@ def findings(folder: Path, source: Source, clock: Callable[[], float] = time.tim
     yield _clock(held, clock())
     yield _one("policy", lambda: _policy(folder, held))
     yield _one("evidence", lambda: _evidence(folder))
-    yield _one("data", lambda: _data(folder, held, source))
+    yield _data(folder, held, source)
     yield _coordinator(held)
 
 
@@ -214,46 +220,15 @@ def _evidence(folder: Path) -> str:
     return _("ledger and audit log are as they were written; {count} answers").format(count=count)
 
 
-def _data(folder: Path, held: homes.Home, source: Source) -> str:
-    from node.prepare import prepare
+def _data(folder: Path, held: homes.Home, source: Source) -> Finding:
+    from farr.conformance import conformance
     from node.serve import site_key
     from queries.catalogue_file import read_catalogue
 
-    catalogue = read_catalogue(held.catalogue, homes.CATALOGUE)
-    prepared = prepare(
-        folder,
-        source.data,
-        mapping_of(source),
-        catalogue,
-        site_key(folder),
-        memory_limit=source.memory_limit,
-    )
-    lines = []
-    for table in prepared.tables:
-        lines.append(
-            _(
-                "{table}: {read} rows read, {kept} kept; left out: {unreadable} unreadable, {no_patient} without a "
-                "patient, {no_date} without a date, {over_cap} above the cap"
-            ).format(
-                table=table.name,
-                read=table.read,
-                kept=table.kept,
-                unreadable=table.unreadable,
-                no_patient=table.no_patient,
-                no_date=table.no_date,
-                over_cap=table.over_cap,
-            )
-        )
-        lines += [
-            _("  {column}: {missing} missing, {unusable} not in the catalogue, {clipped} clipped").format(
-                column=column.name, missing=column.missing, unusable=column.unusable, clipped=column.clipped
-            )
-            for column in table.columns
-            if column.unusable or column.clipped
-        ]
-    if not lines:
-        return _("no table of the catalogue has a file in {folder}").format(folder=source.data)
-    return "\n".join(lines)
+    try:
+        return conformance(folder, read_catalogue(held.catalogue, homes.CATALOGUE), source, site_key(folder))
+    except FarrError as error:
+        return Finding(name="data", good=False, text=str(error))
 
 
 def _coordinator(held: homes.Home) -> Finding:

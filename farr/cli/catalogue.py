@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,14 +70,23 @@ def check(
 
 
 def _show(catalogue: Catalogue) -> None:
+    from farr.derivations import elements_in_words, in_words, list_in_words
+
     chinese = language()
     for described in catalogue.tables:
         most = described.rows_per_patient
         cap = _("one row of a patient") if most == 1 else _("at most {rows} rows of a patient").format(rows=most)
         yearly = _(" per year of {column}").format(column=described.dated_by) if described.dated_by else ""
         output.line(f"\n{described.name}  {described.label.in_language(chinese)}  ({cap}{yearly})")
+        if described.each is not None:
+            output.line(elements_in_words(described.each))
         headers = (_("column"), _("meaning"), _("values"))
-        rows = [(each.name, each.label.in_language(chinese), _values(each)) for each in described.columns]
+        rules = {derived.name: in_words(derived.rule) for derived in described.derived}
+        rows = [
+            (each.name, each.label.in_language(chinese), _computed(each, rules.get(each.name, "")))
+            for each in described.columns
+        ]
+        rows += [(each.name, each.label.in_language(chinese), list_in_words(each)) for each in described.lists]
         rows.append(
             (described.patient, _("patient key"), _("only in COUNT(DISTINCT {key})").format(key=described.patient))
         )
@@ -87,6 +97,17 @@ def _show(catalogue: Catalogue) -> None:
         codes = ", ".join(code.code for code in fact.codes.codes[:MOST_CODES])
         rows.append((f"site.{fact.name}", fact.label.in_language(chinese), codes))
     output.table(tables.table((_("name"), _("meaning"), _("values")), rows))
+
+
+def _computed(column: Column, rule: str) -> str:
+    """Return a column's values, and how they are computed where they are."""
+    from queries.catalogue import NumberColumn
+
+    if not rule:
+        return _values(column)
+    if isinstance(column, NumberColumn):
+        return _("{values}: {rule}").format(values=_values(column), rule=rule)
+    return _("Y where {rule}").format(rule=rule)
 
 
 def _values(column: Column) -> str:
@@ -138,7 +159,8 @@ def _plain(catalogue: Catalogue) -> dict[str, object]:
                 float(column.step),
             )
             return plain | {"low": low, "high": high, "step": step, "unit": column.unit}
-        return plain | {"first": column.first.isoformat(), "last": column.last.isoformat()}
+        days = {"first": column.first.isoformat(), "last": column.last.isoformat()}
+        return plain | days | ({"time": True} if column.time else {})
 
     return {
         "name": catalogue.name,
@@ -156,6 +178,12 @@ def _plain(catalogue: Catalogue) -> dict[str, object]:
                 "rows_per_patient": table.rows_per_patient,
                 "dated_by": table.dated_by,
                 "columns": [column_of(column) for column in table.columns],
+                "lists": [column_of(column) | {"most": column.most} for column in table.lists],
+                "derived": [
+                    {"name": derived.name, "kind": type(derived.rule).__name__, **asdict(derived.rule)}
+                    for derived in table.derived
+                ],
+                "each": asdict(table.each) if table.each else None,
             }
             for table in catalogue.tables
         ],

@@ -24,6 +24,7 @@ ASK, HOSPITALS, RUN = N_("Ask"), N_("Hospitals and members"), N_("Try out")
 
 COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "query": ("farr.cli.query", N_("Ask the hospitals a question in SQL."), ASK),
+    "indicators": ("farr.cli.indicators", N_("Indicators of every month, as one signed pack: list, run."), ASK),
     "requests": ("farr.cli.requests", N_("Questions under way: list, show, wait, cancel."), ASK),
     "releases": ("farr.cli.releases", N_("Answers given so far: list, show."), ASK),
     "catalogue": ("farr.cli.catalogue", N_("What may be asked: tables, columns, codes."), ASK),

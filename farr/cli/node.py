@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farr import tables
+from farr.cli import node_check, output
 from farr.cli import node_records as records
-from farr.cli import output
 from farr.cli.join import Timeout, Token, TokenFile
+from farr.cli.node_check import Data, Mapping, Memory
 from farr.cli.node_records import Home, state_of, utc
 from farr.cli.options import AsJson
 from farr.texts import N_, _
@@ -30,18 +31,7 @@ app = typer.Typer(
 app.add_typer(records.audit, name="audit")
 app.add_typer(records.policy, name="policy")
 
-Data = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", envvar="FARR_DATA", help=N_("Folder of the hospital's files: TABLE.csv or .parquet.")),
-]
-Mapping = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", envvar="FARR_MAPPING", help=N_("How the files are written, where not as agreed.")),
-]
 Threads = Annotated[int | None, typer.Option(min=1, envvar="FARR_THREADS", help=N_("Threads of a scan."))]
-Memory = Annotated[
-    str | None, typer.Option(metavar="SIZE", envvar="FARR_MEMORY_LIMIT", help=N_("Memory of a scan, such as 512MB."))
-]
 
 JOIN = N_(
     "Join a federation as a hospital, with a token from its registrar. Keys are made here and never leave this "
@@ -49,10 +39,6 @@ JOIN = N_(
     "  farr node join --home n --data /srv/farr --token-file ist-1.token"
 )
 SERVE = N_("Run the node until SIGTERM or Ctrl-C. It dials out and listens nowhere.\n\n\b\n  farr node serve --home n")
-CHECK = N_(
-    "Check whether the node is fit to serve, and how its files fit the catalogue. Asks no question.\n\n\b\n"
-    "  farr node check --home n"
-)
 
 
 @app.command(help=JOIN)
@@ -169,27 +155,7 @@ def status(home: Home, as_json: AsJson = False) -> None:
     output.table(tables.table((_("what"), _("value")), _status_rows(facts)))
 
 
-@app.command(help=CHECK)
-def check(
-    *,
-    home: Home,
-    data: Data = None,
-    mapping: Mapping = None,
-    memory_limit: Memory = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check."""
-    from farr import nodes
-
-    source = nodes.source_of(home, data=data, mapping=mapping, threads=None, memory_limit=memory_limit)
-    found = list(nodes.findings(home, source))
-    if as_json:
-        output.as_json([{"check": each.name, "good": each.good, "text": each.text} for each in found])
-    else:
-        rows = [(each.name, _("good") if each.good else _("wrong"), each.text) for each in found]
-        output.table(tables.table((_("check"), _("result"), _("found")), rows))
-    if not all(each.good for each in found):
-        raise typer.Exit(1)
+app.command("check", help=node_check.CHECK)(node_check.check)
 
 
 @app.command(help=N_("List what the hospital's patients have been charged, oldest first."))

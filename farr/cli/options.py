@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from farr.methods import Method
 from farr.texts import N_
 
 Home = Annotated[
@@ -26,4 +27,29 @@ Progress = Annotated[
     typer.Option(
         "--progress/--no-progress", help=N_("Show progress on standard error; by default on a terminal only.")
     ),
+]
+
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        metavar="FILE",
+        help=N_("Also draw the answer: .png, .svg or .pdf; needs farr[plot]."),
+        show_default=False,
+    ),
+]
+
+Export = Annotated[
+    Path | None,
+    typer.Option(
+        "--export",
+        metavar="FILE",
+        help=N_("Also write the answer for other programs: .csv, .xlsx, .parquet or .json."),
+        show_default=False,
+    ),
+]
+
+AlarmMethod = Annotated[
+    Method | None,
+    typer.Option("--alarms", help=N_("Judge each period of an answer by time alone."), show_default=False),
 ]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from farr import tables
 from farr.cli import output
-from farr.cli.options import AsJson, Home
+from farr.cli.options import AlarmMethod, AsJson, Export, Home, Plot
 from farr.texts import N_, _
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=N_("Answers given so far: list, show."))
@@ -59,20 +58,24 @@ def list_releases(home: Home = None, as_json: AsJson = False) -> None:
 
 @app.command(help=SHOW)
 def show(
+    *,
     identifier: Annotated[str, typer.Argument(metavar="ID", help=N_("The release's id, or the beginning of it."))],
     home: Home = None,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=N_("Also write the answer as CSV for spreadsheets."))
-    ] = None,
+    plot: Plot = None,
+    export: Export = None,
+    alarms: AlarmMethod = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one."""
     from farr import connect
-    from farr.cli.query import show as show_answer
+    from farr.cli.showing import Wanted
+    from farr.cli.showing import show as show_answer
 
+    wanted = Wanted(plot=plot, export=export, alarms=alarms)
+    wanted.check()
     with connect(home) as federation:
         result = federation.release(identifier)
     if not as_json and result.statement:
         output.line(result.statement)
         output.line()
-    show_answer(result, csv=csv, as_json=as_json)
+    show_answer(result, wanted, as_json=as_json)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from farr import tables
 from farr.cli import output
-from farr.cli.options import AsJson, Home, Progress
+from farr.cli.options import AlarmMethod, AsJson, Export, Home, Plot, Progress
 from farr.texts import N_, _
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=N_("Questions under way: list, show, wait, cancel."))
@@ -67,20 +66,23 @@ def wait(
     identifier: Identifier,
     home: Home = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, metavar="S", help=N_("Wait at most S seconds."))] = None,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=N_("Also write the answer as CSV for spreadsheets."))
-    ] = None,
+    plot: Plot = None,
+    export: Export = None,
+    alarms: AlarmMethod = None,
     progress: Progress = None,
     as_json: AsJson = False,
 ) -> None:
     """Wait."""
     from farr import connect
-    from farr.cli.query import show as show_answer
+    from farr.cli.showing import Wanted
+    from farr.cli.showing import show as show_answer
     from farr.cli.waiting import Waiting
 
+    wanted = Wanted(plot=plot, export=export, alarms=alarms)
+    wanted.check()
     with connect(home) as federation, Waiting(wanted=progress, as_json=as_json) as waiting:
         result = federation.wait(identifier, timeout, waiting.told)
-    show_answer(result, csv=csv, as_json=as_json)
+    show_answer(result, wanted, as_json=as_json)
 
 
 @app.command(help=CANCEL)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from farr import admitted, coordinating, keys
+from farr import admitted, coordinating, keys, signed_packs
 from farr import home as homes
 from farr.coordinating import CoordinatorAdmission, CoordinatorApplication
 from farr.errors import FarrError
@@ -68,6 +68,7 @@ def found(lab: Path, *, federation: str, catalogue: Catalogue, hospitals: Sequen
             _complete(registrar, member, now)
         # They have their admissions: a later `farr registrar admit` counts newcomers only.
         note_published(registrar, publication(registrar))
+    signed_packs.furnish(registrar_home, lab / record.ANALYST, catalogue)
     # Written once more with the roster that names all members, so the coordinator starts with it.
     coordinating.complete(lab / record.COORDINATOR, CoordinatorAdmission.from_file(write_admission()), now=now)
     return address

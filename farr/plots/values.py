@@ -1,0 +1,38 @@
+"""Figures as a picture writes them, and what the axis that they lie along is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from farr.cli.figures import figures, number
+from farr.plots.fonts import Script
+from farr.texts import N_
+from queries.answer import AnswerColumn
+from queries.figures import Estimate
+
+UNITS = {"rows": N_("rows"), "patients": N_("patients")}
+"""Units that Farr gives itself."""
+
+
+def axis_title(column: AnswerColumn, script: Script) -> str:
+    """Return a column's name with its unit."""
+    name = script.name(column.name, script.say(N_("figure")))
+    unit = script.say(UNITS[column.unit]) if column.unit in UNITS else script.name(column.unit)
+    return f"{name} [{unit}]" if column.unit and column.unit != column.name else name
+
+
+def written(found: Sequence[Estimate]) -> Iterator[str]:
+    """Yield each figure with its half-width or interval, without marks."""
+    plain = [
+        Estimate(value=each.value, low=each.low, high=each.high, flags=(), total_low=None, total_high=None)
+        for each in found
+    ]
+    yield from figures(plain)
+
+
+def short(figure: Estimate) -> str:
+    """Return a figure to the digits that its noise leaves."""
+    if figure.value is None:
+        return "–"
+    half = 0.0 if figure.low is None or figure.high is None else (figure.high - figure.low) / 2
+    return number(figure.value, half) if half else f"{figure.value:,.4g}"
