@@ -138,7 +138,8 @@ class Link:
         if self._answering:
             await asyncio.wait(self._answering, timeout=FAREWELL)
         if self._call is not None:
-            with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            # A stream whose connection was never made, or is gone, cannot be told that there is no more to come.
+            with contextlib.suppress(grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
                 await self._call.done_writing()
             await asyncio.wait({session}, timeout=GOODBYE)
         session.cancel()

@@ -162,6 +162,6 @@ def test_a_node_that_is_killed_at_any_instant_undercounts_nothing(undertaker, tm
     for life in range(1, 31):
         numbers = range(life * 2, life * 2 + 4)
         old = list({announcement: None for _, announcement, _ in left})[-3:]
-        left += undertaker.life(home, life, numbers, old=old, kill_after=instants.uniform(0.01, 0.2))
+        left += undertaker.life(home, life, numbers, old=old, kill_after=instants.uniform(0.01, 0.05 + 0.02 * life))
     assert len(left) > 3
     examine(home, left)
