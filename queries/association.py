@@ -69,11 +69,11 @@ def strength(table: Floats, variance: float, draws: int, draw: Draws) -> Floats:
     is held at 0 at the least, since V is a root.
     """
     high, wide = table.shape
-    around = _Around(table)
     deviation = np.sqrt(variance)
-    clear = (around.rows.min() / np.sqrt(wide), around.columns.min() / np.sqrt(high))
-    if min(clear) <= CLEAR_MARGIN * deviation:
+    least = min(table.sum(axis=1).min() / np.sqrt(wide), table.sum(axis=0).min() / np.sqrt(high))
+    if least <= CLEAR_MARGIN * deviation:
         return np.full(5, np.nan)
+    around = _Around(table)
     one, other = around.shares
     of_noise = np.outer((1 - one) ** 2 + (high - 1) * one**2, (1 - other) ** 2 + (wide - 1) * other**2)
     excess = variance * float((of_noise / around.expected).sum())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sqlglot import Dialect, exp, parse
+from sqlglot import parser as base
 from sqlglot.errors import ParseError, SqlglotError
-from sqlglot.parser import Parser
 
 from queries.errors import StatementError
 from queries.sql.advice import ADVICE
@@ -16,10 +16,10 @@ from queries.statistics import FUNCTIONS as CALLS
 class Questions(Dialect):
     """SQL in which Farr's statistics are plain calls, also those that the parser has nodes of its own for."""
 
-    class Parser(Parser):
+    class Parser(base.Parser):
         """The parser without its own idea of these functions."""
 
-        FUNCTIONS = {name: made for name, made in Parser.FUNCTIONS.items() if name not in CALLS}  # noqa: RUF012
+        FUNCTIONS = {name: made for name, made in base.Parser.FUNCTIONS.items() if name not in CALLS}  # noqa: RUF012
 
 
 _UNREADABLE = "check the spelling, commas and parentheses here"

@@ -182,10 +182,12 @@ def naive_covered(kind: str, rows: int, epsilon: float, runs: int = 400) -> np.n
     held = []
     for vector in noisy:
         one, other = np.maximum(vector.reshape(2, -1), 0.5)
-        if kind == "POISSON":
+        if kind == "LOGISTIC":
+            offset, family, outcome = None, sm.families.Binomial(), np.stack([other, one], axis=1)
+        elif kind == "POISSON":
             offset, family, outcome = np.log(np.maximum(other, 1.0) / 2), sm.families.Poisson(), one
         else:
-            offset, family, outcome = None, sm.families.Binomial(), np.stack([other, one], axis=1)
+            offset, family, outcome = np.log(one + other), sm.families.Poisson(), other
         model = sm.GLM(outcome, DESIGN, family=family, offset=offset).fit()
         held.append(np.abs(model.params - truth) <= 1.96 * model.bse)
     return np.mean(held, axis=0)
