@@ -60,14 +60,20 @@ def farr_command(*arguments, **options):
 # --- start-up
 
 
-def test_help_starts_in_half_a_second():
-    """The best of three starts of `farr --help` takes under 0.5 s."""
-    seconds = []
+def test_help_starts_about_as_quickly_as_the_library_that_prints_it():
+    """The best of three starts of `farr --help` takes under twice what it takes to load typer and its help printer.
+
+    That is a quarter of a second on an idle machine, and the same multiple on one that tests keep busy.
+    """
+    ours, library = [], []
     for _ in range(3):
         begun = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import typer, typer.rich_utils"], check=True)
+        library.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
         assert farr_command("--help").returncode == 0
-        seconds.append(time.perf_counter() - begun)
-    assert min(seconds) < 0.5
+        ours.append(time.perf_counter() - begun)
+    assert min(ours) < 2 * min(library)
 
 
 @pytest.mark.parametrize(
