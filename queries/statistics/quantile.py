@@ -130,8 +130,8 @@ class Quantile(Statistic):
         """Return quantiles in units of the column, or shares.
 
         A quantile is the least value at which the cumulative count reaches its rank (numpy's ``inverted_cdf``); in a
-        column whose leaves hold several values it is interpolated in its leaf, and the interval's ends are ends of
-        leaves, so that it allows for that too.
+        column whose leaves hold several values it is interpolated in its leaf. The interval's ends are values of the
+        column; where leaves hold several, ends of leaves, or places in a leaf that holds few rows beside the noise.
         """
         column = setting.number(aggregate.column, aggregate.statistic)
         tree = tree_of(column)

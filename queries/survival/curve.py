@@ -1,8 +1,9 @@
 """The product-limit estimate of survival from noisy exits, with noise-only and total intervals.
 
-Kaplan and Meier, JASA 53, 1958, with the life table's correction for those censored within a band; sampling variance
-by Greenwood; the total interval is Rothman's (J. Chron. Dis. 31, 1978), which solves a quadratic for the true survival
-with an effective number of patients, and so keeps its width where no event was seen.
+Kaplan and Meier, JASA 53, 1958, with the life table's correction for those censored within a band, at constant hazards
+(``Exits.constant``); sampling variance by Greenwood; the total interval is Rothman's (J. Chron. Dis. 31, 1978), which
+solves a quadratic for the true survival with an effective number of patients, and so keeps its width where no event was
+seen.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def curve(exits: Exits) -> Curve:
     running sums, so covariances of those at risk are in it. A second-order term takes off the bias that noise in a
     quotient leaves.
     """
-    risk = exits.counted()
+    risk = exits.constant()
     at_risk, events = risk.number[:, 0, :, 0], exits.events[:, 0, :, 0]
     held = np.logical_and.accumulate(risk.enough(np.ones(1))[:, 0], axis=-1)
     at_risk = np.where(held, at_risk, 1.0)

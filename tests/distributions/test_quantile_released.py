@@ -94,13 +94,36 @@ def cuts(column, patients):
     return Reading(name="below", numbers=decimals), np.array(edges)
 
 
+def shorter(found, column, truth, *, total=False):
+    """Share of releases that intervals would hold if they were a leaf (or a value) shorter: at the low, the high end.
+
+    Of an interval without a shorter one nothing is left.
+    """
+    starts = np.array(tree_of(TABLE.column(column)).starts) * float(TABLE.column(column).step)
+    edges = np.concatenate([[-np.inf], starts, [np.inf]])
+    low, high = (found.total_low, found.total_high) if total else (found.low, found.high)
+    after = edges[np.minimum(np.searchsorted(edges, low + 1e-9, side="right"), len(edges) - 1)]
+    before = edges[np.maximum(np.searchsorted(edges, high - 1e-9) - 1, 0)]
+    return np.array(
+        [((after <= truth) & (truth <= high)).mean(axis=0), ((low <= truth) & (truth <= before)).mean(axis=0)]
+    )
+
+
+def as_short_as_can_be(found, column, truth, *, total=False, most=0.97):
+    """Whether each interval holds 93 to 97 in 100, or more because one a leaf shorter would hold less than 95."""
+    covered = found.covered(truth, total=total)
+    needed = shorter(found, column, truth, total=total).max(axis=0) < 0.95
+    return np.all((covered >= 0.93) & ((covered <= most) | needed))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_real_columns_are_read_as_they_are(name):
     """5,000 releases at two budgets: shares are unbiased and covered 93 to 97 in 100; quantiles are as they should be.
 
-    Without noise they are the reference answers. With it, intervals of whole leaves hold the exact quantile at least 93
-    times in 100, and the mean error is within a leaf or a tenth of the interval.
+    Without noise they are the reference answers. With it, intervals hold the exact quantile 93 to 97 times in 100, or
+    more where whole values, or leaves that hold more than the noise, leave no shorter interval that would hold 95. The
+    mean error is within a leaf or a tenth of the interval.
     """
     real, exact = values(name)
     column = REAL[name][2]
@@ -123,7 +146,7 @@ def test_real_columns_are_read_as_they_are(name):
         assert np.all(np.abs(found.bias(shares)) < 4)
         assert np.all((found.covered(shares) >= 0.93) & (found.covered(shares) <= 0.97))
         quantiles = ask.read(noisy, epsilon, QUANTILES)
-        assert np.all(quantiles.covered(wanted) >= 0.93)
+        assert as_short_as_can_be(quantiles, column, wanted)
         width = (quantiles.high - quantiles.low).mean(axis=0)
         assert np.all(np.abs(quantiles.value.mean(axis=0) - wanted) <= np.maximum(leaf, width / 10))
 
@@ -148,7 +171,10 @@ def tallies(ask, counts):
 @pytest.mark.parametrize("rows", [1_000, 10_000, 100_000])
 @pytest.mark.parametrize("law", LAWS)
 def test_samples_of_a_population_cover_it(law, rows):
-    """Three budgets: total intervals hold the population's shares 93 to 97 times in 100, its quantiles at least 93."""
+    """Three budgets: total intervals hold the population's shares 93 to 97 times in 100; quantiles as they can be.
+
+    Where the noise is a twentieth of all rows, the rising fit is more exact than the variance says: up to 98.5.
+    """
     ask, chances = drawn("laboratory"), population(LAWS[law])
     cumulative = np.cumsum(chances)
     levels = (0.1, 0.5, 0.9)
@@ -168,8 +194,26 @@ def test_samples_of_a_population_cover_it(law, rows):
             np.argmax(np.cumsum(counts, axis=1)[:, None, :] >= rows * np.array(levels)[None, :, None] - 1e-6, axis=-1)
             / 100
         )
-        assert np.all(quantiles.covered(of_sample) >= 0.93)
-        assert np.all(quantiles.covered(true, total=True) >= 0.93)
+        most = 0.985 if rows * epsilon < 1_000 else 0.975
+        assert as_short_as_can_be(quantiles, "laboratory", of_sample, most=most)
+        assert as_short_as_can_be(quantiles, "laboratory", true, total=True, most=most)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "epsilon"), [(1_000, 1.0), (10_000, 0.3)])
+def test_quantiles_of_many_values_are_covered_as_often_as_they_say(rows, epsilon):
+    """Costs in cents, 5,000 samples of a skewed population: both intervals hold 93 to 97 times in 100."""
+    ask, law, levels = drawn("cost"), stats.lognorm(1.2, scale=80_000), (0.1, 0.25, 0.5, 0.75, 0.9)
+    generator = np.random.default_rng(rows)
+    tallies, exact = [], []
+    for _ in range(RELEASES):
+        cents = np.clip(np.rint(law.rvs(rows, random_state=generator)), 0, 20_000_000).astype(np.int64)
+        tallies.append(ask.tallied({"cost": cents}))
+        exact.append(np.quantile(cents, levels, method="inverted_cdf") / 100)
+    noisy = ask.released(np.array(tallies), epsilon, generator)
+    found = ask.read(noisy, epsilon, Reading(name="quantiles", numbers=tuple(map(str, levels))))
+    assert np.all(np.abs(found.covered(np.array(exact)) - 0.95) <= 0.02)
+    assert np.all(np.abs(found.covered(law.ppf(levels) / 100, total=True) - 0.95) <= 0.02)
 
 
 @pytest.mark.slow

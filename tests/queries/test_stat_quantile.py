@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from queries.canonical import encode
 from queries.check import check
 from queries.errors import PlanError, StatementError
 from queries.foresight import expected_half_widths
+from queries.inversion import inverted, reach
 from queries.plan import Aggregate, BandKey, CodeKey
 from queries.reading import Reading
 from queries.sensitivity import of_tally
@@ -21,7 +23,7 @@ from queries.setting import Setting
 from queries.sql import read
 from queries.statistics import STATISTICS
 from queries.tally import tally
-from queries.tree import tree_of
+from queries.tree import Tree, tree_of
 from queries.view import AggregateTerm, Output
 from tests.distributions.pooled import Released, column
 from tests.queries.distribution import CATALOGUE, SITES, frame, records
@@ -179,6 +181,34 @@ def test_quantiles_are_covered_at_least_as_often_as_they_say(stays):
         held += [each.low <= at <= each.high for each, at in zip(figures, exact, strict=True)]
         assert all(each.total_low <= each.low <= each.value <= each.high <= each.total_high for each in figures)
     assert held.min() / 400 >= 0.93
+
+
+def test_a_leaf_is_ruled_out_wrongly_five_times_in_a_hundred_at_worst():
+    """With the rank at its edge: 1.96 deviations for a leaf without rows, 1.645 for many, and 95 % in between."""
+    law = NormalDist()
+    assert reach(np.array([0.0, 5.0])) == pytest.approx([1.960, 1.645], abs=1e-3)
+    for rows in (0.0, 0.3, 1.0, 2.5):
+        beyond = float(reach(np.array([rows]))[0])
+        assert law.cdf(beyond) - law.cdf(-rows - beyond) == pytest.approx(0.95, abs=1e-4)
+
+
+def interval(counts, variance, share=0.5):
+    """The noise-only interval of a quantile from counts of leaves of ten values each, without noise in them."""
+    tree = Tree(starts=tuple(range(0, 10 * len(counts), 10)), end=10 * len(counts))
+    cumulative = np.cumsum(np.array([counts], dtype=float), axis=-1)
+    leaves = np.arange(1.0, len(counts) + 1)
+    errors = (leaves * variance, leaves * variance, len(counts) * variance)
+    return [float(end[0]) for end in inverted(tree, cumulative, cumulative[:, -1:], share, errors)]
+
+
+def test_ends_are_interpolated_where_a_leaf_holds_few_rows():
+    """Of 100 leaves with 5 rows each, ends lie inside leaves, evenly about the middle; of 5 with 1,000 they do not."""
+    value, low, high, total_low, total_high = interval([5] * 100, 4.0)
+    assert (value, low + high) == pytest.approx((500, 1000))
+    assert 0 < low % 10 < 10
+    assert total_low < low < high < total_high
+    value, low, high, _, _ = interval([1000] * 5, 4.0)
+    assert (value, low, high) == (25, 20, 30)
 
 
 def test_a_group_without_rows_says_that_nothing_is_known(stays):

@@ -18,6 +18,7 @@ from queries.setting import Setting
 from queries.sql import read
 from queries.statistics import STATISTICS
 from queries.statistics.interface import Sums
+from queries.statistics.rank import surely
 from queries.tally import tally
 from tests.distributions.pooled import Released, column
 from tests.queries.distribution import CATALOGUE, SITES, records
@@ -63,6 +64,26 @@ def test_what_the_noise_may_have_exchanged_stays_open():
     assert found.high.tolist() == [1, 3, 3, 4]
     sure = ranked([100, 50, 48, 0], 1e-6)
     assert sure.low.tolist() == sure.high.tolist() == [1, 2, 3, 4]
+
+
+def test_in_the_worst_case_rank_intervals_hold_95_in_100():
+    """Equal counts, of which any may seem the greatest: 93 to 97 in 100, noise alone and with sampling."""
+    generator = np.random.default_rng(4)
+    for cells in (2, 10, 60):
+        rates = np.full(cells, 100.0)
+        held = np.zeros(2)
+        for _ in range(500):
+            found = ranked(rates + generator.normal(0, 5, cells), 25.0)
+            held[0] += np.mean((found.low <= 1) & (found.high >= 1))
+            found = ranked(generator.poisson(rates) + generator.normal(0, 5, cells), 25.0)
+            held[1] += np.mean((found.total_low <= 1) & (found.total_high >= 1))
+        assert np.all(np.abs(held / 500 - 0.95) < 0.02)
+
+
+def test_surely_is_dunnetts_bound():
+    """His table of one-sided 5 % bounds, without degrees of freedom: 1.64, 1.92 and 2.42 for 1, 2 and 9 others."""
+    for others, bound in ((1, 1.64), (2, 1.92), (9, 2.42)):
+        assert surely(others) == pytest.approx(bound, abs=0.006)
 
 
 def test_rank_intervals_hold_the_exact_ranks():

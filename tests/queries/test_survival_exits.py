@@ -137,6 +137,26 @@ def test_a_repaired_curve_falls_and_stays_near():
     assert falling(repaired) == pytest.approx(repaired)
 
 
+@pytest.mark.parametrize("hazard", [0.002, 0.005])
+@pytest.mark.parametrize("width", [1, 2, 50])
+def test_at_constant_hazards_wide_bands_show_what_days_would(hazard, width):
+    """With 0.2 % censored a day: within 0.0003 of the truth, where half of the censored would be up to 0.0018 off."""
+    starts = tuple(range(0, 400, width))
+    days = np.zeros((len(starts), 2))
+    left = 10.0**9
+    for day in range(400):
+        events = left * hazard
+        censored = (left - events) * 0.002
+        days[day // width] += censored, events
+        left -= events + censored
+    days[-1, 0] += left
+    events, censored = days[None, None, :, 1, None], days[None, None, :, 0, None]
+    ties = ties_of(np.full(len(starts), float(width)))
+    found = curve(Exits(events=events, censored=censored, variance=0.0, ties=ties))
+    truth = (1 - hazard) ** (width * np.arange(1, len(starts)))
+    assert np.abs(found.survival[0, :-1] - truth).max() < 3e-4
+
+
 # --- with noise
 
 
@@ -147,17 +167,19 @@ def moved(made, place, by):
     return Exits(events=counts[1], censored=counts[0], variance=made.variance, ties=made.ties)
 
 
-def test_the_noise_of_a_curve_is_its_gradient_by_every_exit():
-    """Numerical derivatives by all exits, late ones too, give the variance that is stated."""
+@pytest.mark.parametrize(("ties", "within"), [(False, 1e-4), (True, 0.03)])
+def test_the_noise_of_a_curve_is_its_gradient_by_every_exit(ties, within):
+    """Numerical derivatives by all exits give the variance that is stated; of wide bands, but for a small term."""
     days, event, group = patients(500, 6)
     made = one(exits(days, event, group, starts=(0, 3, 8, 15, 22)))
+    made = replace(made, ties=made.ties * ties)
     stated = curve(Exits(events=made.events, censored=made.censored, variance=1.0, ties=made.ties)).variance
     squares = np.zeros(5)
     for kind in range(2):
         for band in range(5):
             up, down = (curve(moved(made, (kind, 0, 0, band, 0), by)).survival for by in (0.01, -0.01))
             squares += ((up - down)[0] / 0.02) ** 2
-    assert stated[0] == pytest.approx(squares, rel=1e-4)
+    assert stated[0] == pytest.approx(squares, rel=within)
 
 
 @pytest.mark.parametrize(("ties", "within"), [(False, 1e-4), (True, 0.03)])
