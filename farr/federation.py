@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 from farr import home as homes
@@ -78,7 +79,7 @@ def read(description: Description, held: Home, folder: Path) -> Known:
         homes.write_roster(folder, description.roster, description.catalogue)
     return Known(
         roster=roster,
-        catalogue=read_catalogue(description.catalogue, homes.CATALOGUE),
+        catalogue=_catalogue(description.catalogue),
         hospitals=_hospitals(roster, description),
     )
 
@@ -98,6 +99,12 @@ def read_earlier(signed: Signed, version: int, known: Known, held: Home) -> Rost
     if (roster.coordinator.id, roster.coordinator.identity_key) != (now.id, now.identity_key):
         raise Rejected("wrong-federation", "another coordinator")
     return roster
+
+
+@lru_cache(maxsize=2)
+def _catalogue(source: bytes) -> Catalogue:
+    """Read a catalogue once: every question asks for it twice, and the common model takes long to read."""
+    return read_catalogue(source, homes.CATALOGUE)
 
 
 def _hospitals(roster: Roster, description: Description) -> tuple[Hospital, ...]:

@@ -22,6 +22,7 @@ from opendp.mod import enable_features
 from node.sampler import MOST_SCALE, Entropy, table
 from queries.errors import PrivacyError
 from queries.measurement import LEAST_SHARE_SCALE, BlockNoise, Measurement
+from queries.tally import MOST_BLOCKS
 
 enable_features("contrib")
 
@@ -32,7 +33,7 @@ SLACK = 1e-9
 """Relative difference between two computations of a cost that rounding explains."""
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=MOST_BLOCKS)
 def _share(scale: float) -> Any:
     """Return OpenDP's measurement: adds a discrete Gaussian of this scale to each entry of a vector of integers."""
     return make_gaussian(vector_domain(atom_domain(T="i64")), l2_distance(T="f64"), scale=scale)

@@ -1,31 +1,33 @@
-"""The statement: a tally as one SQL query for each part of its plan, compiled through Ibis.
+"""The statement: a tally as one SQL query for each part of its plan.
 
-rows that match -> a patient's first rows -> a patient's first cells -> cells -> one grouped line for each cell
+rows that match -> a patient's first rows -> a patient's first cells -> one grouped line for each cell
+
+What a row is, Ibis writes (``row_columns.py``); what a patient may add to a sum is bounded here, in words that a reader
+finds again in the statement.
 """
+
+# Statements are put together from whole numbers and names made here.
+# ruff: noqa: S608
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 
-import ibis
 import numpy as np
 from numpy.typing import NDArray
 
-from node.columns_read import columns_of
-from node.expressions import Expression, Site, condition, fixed_cell, prepared_schema, row_cell
+from node.expressions import Site, fixed_cell
+from node.row_columns import RowColumns
 from queries.catalogue import Catalogue
-from queries.domains import size
 from queries.measurement import clamp_of
-from queries.plan import EVERYTHING, AttributeKey, Key, SiteKey, most_rows
+from queries.plan import AttributeKey, Key, SiteKey, most_rows
 from queries.tally import Block, PatientCount, ProductSum, RowCount, Tally, ValueSum
 
 LARGEST = (1 << 63) - 1
 
-# One SELECT inside another is as quick for the engine; making one of them is a third of what Ibis takes, and a pack of
-# indicators has some sixty statements.
-ibis.options.sql.fuse_selects = False
+MATCHING, BOUNDED = "_matching", "_bounded"
+"""The rows that match, and of those each patient's first. No table of a catalogue begins with an underscore."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,19 +98,13 @@ class _Compiling:
     def __init__(self, tally: Tally, number: int, catalogue: Catalogue, site: Site, *, own_row: bool) -> None:
         self.tally, self.catalogue, self.site, self.own_row = tally, catalogue, site, own_row
         self.part = tally.plan.parts[number]
-        self.table = catalogue.table(self.part.table)
-        self.blocks = [place for place, block in enumerate(tally.blocks) if block.part == number]
-
-    def schema(self) -> dict[str, str]:
-        """Return the columns that the part reads, with their types: Ibis takes longer the more it knows of."""
-        blocks = tuple(self.tally.blocks[place] for place in self.blocks)
-        read = columns_of((self.part.where,), blocks, self.part.keys) | {"_patient", "_order"}
-        return {name: kind for name, kind in prepared_schema(self.table).items() if name in read}
+        self.places = [place for place, block in enumerate(tally.blocks) if block.part == number]
+        self.columns = RowColumns(self.part, tuple(tally.blocks[place] for place in self.places), catalogue, site)
 
     def base(self, keys: tuple[Key, ...]) -> int | None:
         """Return the cell of the keys about hospitals; None where this hospital fills none of the block."""
         base = 0
-        for key, stride in self.strides(keys):
+        for key, stride in self.columns.strides(keys):
             if isinstance(key, (SiteKey, AttributeKey)):
                 cell = fixed_cell(key, self.site, self.catalogue)
                 # A site key of a hospital whose policy keeps its own row back is that of a hospital outside the key.
@@ -117,109 +113,90 @@ class _Compiling:
                 base += cell * stride
         return base
 
-    def strides(self, keys: tuple[Key, ...]) -> Iterator[tuple[Key, int]]:
-        """Yield each key with the number of cells of those after it."""
-        sizes = [size(key, self.catalogue, self.table) for key in keys]
-        for position, key in enumerate(keys):
-            yield key, prod(sizes[position + 1 :])
-
-    def cell(self, rows: Expression, keys: tuple[Key, ...]) -> tuple[Expression, int]:
-        """Return each row's cell by the keys about rows, and how many such cells there are."""
-        cell, cells = ibis.literal(0, "int64"), 1
-        for key, stride in self.strides(keys):
-            if not isinstance(key, (SiteKey, AttributeKey)):
-                cell += row_cell(key, rows, self.table, self.catalogue, self.site) * stride
-                cells *= size(key, self.catalogue, self.table)
-        return cell, cells
-
 
 def _compile(compiling: _Compiling) -> list[Scan]:
-    part, tally = compiling.part, compiling.tally
+    part, tally, columns = compiling.part, compiling.tally, compiling.columns
     # Subtotals add up only if the same rows are in all of them: those that have a cell by every key.
     if part.subtotals and compiling.base(part.keys) is None:
         return []
     sections: dict[tuple[Key, ...], list[int]] = {}
-    for position in compiling.blocks:
+    for position in compiling.places:
         keys = tally.blocks[position].keys
         if compiling.base(keys) is not None:
             sections.setdefault(keys, []).append(position)
     if not sections:
         return []
-    rows = ibis.table(compiling.schema(), name=compiling.table.name)
-    rows = rows.filter(condition(part.where, rows, compiling.table, compiling.site))
-    if part.bound.rows < most_rows(compiling.catalogue, part.table, part.where):
-        order = ibis.window(group_by=rows["_patient"], order_by=rows["_order"])
-        rows = rows.mutate(_rank=ibis.row_number().over(order))
-        rows = rows.filter(rows["_rank"] < part.bound.rows)
-    if part.subtotals:
-        rows = rows.filter(compiling.cell(rows, part.keys)[0].notnull())
-    width = max(len(blocks) for blocks in sections.values())
-    parts, places = [], []
+    matches = _where(columns.holds(part.where))
+    whole = _where_known(columns.cell(part.keys)) if part.subtotals else ""
+    width = max(len(positions) for positions in sections.values())
+    lines = []
     for number, (keys, positions) in enumerate(sections.items()):
-        celled = _bounded_cells(compiling, rows, keys)
-        measures = [_measure(compiling, tally.blocks[position], celled) for position in positions]
-        measures += [ibis.null("int64")] * (width - len(measures))
-        names = {f"m{place}": measure for place, measure in enumerate(measures)}
-        grouped = celled.aggregate(by=[celled["_cell"]], **names)
-        parts.append(
-            grouped.select(ibis.literal(number, "int64").name("section"), grouped["_cell"].name("cell"), *names)
-        )
-        places.append(
-            Place(base=compiling.base(keys) or 0, offsets=tuple(tally.offsets[position] for position in positions))
-        )
-    whole = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    # Sums come as 128-bit integers; they are clamped already, so the cast cannot fail on any data.
-    sql = f"SELECT CAST(COLUMNS(*) AS BIGINT) FROM ({ibis.to_sql(whole, dialect='duckdb', pretty=False)})"  # noqa: S608
-    return [Scan(sql=sql, places=tuple(places))]
+        measures = [_measure(compiling, tally.blocks[position]) for position in positions]
+        measures += ["CAST(NULL AS BIGINT)"] * (width - len(measures))
+        sums = ", ".join(f"{measure} AS m{place}" for place, measure in enumerate(measures))
+        lines.append(_lines(compiling, number, keys, sums))
+    # By now every column that is needed was asked for.
+    matching = f"SELECT * FROM ({columns.sql()}){matches}"
+    bounded = f"SELECT * FROM {MATCHING}{whole}"
+    if part.bound.rows < most_rows(compiling.catalogue, part.table, part.where):
+        ranked = f"SELECT *, row_number() OVER (PARTITION BY _patient ORDER BY _order) AS _rank FROM {MATCHING}"
+        bounded = f"SELECT * FROM (SELECT * FROM ({ranked}) WHERE _rank <= {part.bound.rows}){whole}"
+    sql = f"WITH {MATCHING} AS ({matching}),\n{BOUNDED} AS ({bounded})\n" + "\nUNION ALL ".join(lines)
+    places = tuple(
+        Place(base=compiling.base(keys) or 0, offsets=tuple(tally.offsets[position] for position in positions))
+        for keys, positions in sections.items()
+    )
+    return [Scan(sql=sql, places=places)]
 
 
-def _bounded_cells(compiling: _Compiling, rows: Expression, keys: tuple[Key, ...]) -> Expression:
-    """Add each row's cell, drop rows without one, and keep each patient's first cells in the keyed order."""
-    bound = compiling.part.bound
-    cell, cells = compiling.cell(rows, keys)
-    # No column of a catalogue begins with an underscore, so none is hidden by what is added here.
-    rows = rows.mutate(_cell=cell)
-    rows = rows.filter(rows["_cell"].notnull())
-    if bound.groups < min(bound.rows, cells):
-        in_cell = ibis.window(group_by=[rows["_patient"], rows["_cell"]])
-        rows = rows.mutate(_first=rows["_order"].min().over(in_cell))
-        order = ibis.window(group_by=rows["_patient"], order_by=[rows["_first"], rows["_cell"]])
-        rows = rows.mutate(_place=ibis.dense_rank().over(order))
-        rows = rows.filter(rows["_place"] < bound.groups)
-    return rows
+def _lines(compiling: _Compiling, number: int, keys: tuple[Key, ...], sums: str) -> str:
+    """Return the query of a section: drops rows without a cell, keeps each patient's first cells in the keyed order."""
+    bound, cell = compiling.part.bound, compiling.columns.cell(keys)
+    if not cell:
+        # One line even where no row matches: zeros, as without it.
+        return f"SELECT {number} AS section, 0 AS cell, {sums} FROM {BOUNDED}"
+    rows = f"{BOUNDED}{_where_known(cell)}"
+    if bound.groups < min(bound.rows, compiling.columns.cells(keys)):
+        first = f"SELECT *, min(_order) OVER (PARTITION BY _patient, {cell}) AS _first FROM {rows}"
+        place = f"SELECT *, dense_rank() OVER (PARTITION BY _patient ORDER BY _first, {cell}) AS _place FROM ({first})"
+        rows = f"({place}) WHERE _place <= {bound.groups}"
+    return f"SELECT {number} AS section, CAST({cell} AS BIGINT) AS cell, {sums} FROM {rows} GROUP BY {cell}"
 
 
-def _measure(compiling: _Compiling, block: Block, rows: Expression) -> Expression:
+def _where(condition: str) -> str:
+    return f" WHERE {condition}" if condition else ""
+
+
+def _where_known(column: str) -> str:
+    return f" WHERE {column} IS NOT NULL" if column else ""
+
+
+def _measure(compiling: _Compiling, block: Block) -> str:
     """Return what a block adds up in each cell, clamped to what a table of the agreed size can reach."""
-    everything = block.where == EVERYTHING
-    counted = None if everything else condition(block.where, rows, compiling.table, compiling.site)
-    measure = block.measure
+    columns, measure = compiling.columns, block.measure
+    counted = columns.holds(block.where)
+    only = f" FILTER (WHERE {counted})" if counted else ""
     if isinstance(measure, ValueSum):
-        total = _clipped(rows[measure.column] - measure.centre, measure.bound).sum(where=counted).coalesce(0)
+        total = f"coalesce(sum({_clipped(columns.value(measure), measure.bound)}){only}, 0)"
     elif isinstance(measure, ProductSum):
-        total = _clipped(_product(measure, rows), measure.bound).sum(where=counted).coalesce(0)
+        total = f"coalesce(sum({_clipped(_in_units(columns.value(measure), measure.unit), measure.bound)}){only}, 0)"
     elif isinstance(measure, PatientCount) and compiling.part.bound.rows > 1:
-        total = rows["_patient"].nunique(where=counted)
+        total = f"count(DISTINCT _patient){only}"
     elif isinstance(measure, RowCount) and measure.column is not None:
-        total = rows[measure.column].count(where=counted)
+        total = f"count({columns.recorded(measure.column)}){only}"
     else:
         # With one row for each patient, rows and patients are the same number.
-        total = rows.count(where=counted)
-    return _clipped(total, min(clamp_of(measure, compiling.catalogue.rows_per_site), LARGEST))
+        total = f"count(*){only}"
+    reach = min(clamp_of(measure, compiling.catalogue.rows_per_site), LARGEST)
+    # Sums come as 128-bit integers and are never NULL; clamped first, so the cast cannot fail on any data.
+    return f"CAST(least(greatest({total}, -{reach}), {reach}) AS BIGINT)"
 
 
-def _product(measure: ProductSum, rows: Expression) -> Expression:
-    """Return the product of two centred values in whole units, rounded half away from zero; NULL without either.
-
-    Prepared values lie within bounds of fewer than 2^31 steps, so the product stays within 64 bits.
-    """
-    product = (rows[measure.left] - measure.left_centre) * (rows[measure.right] - measure.right_centre)
-    if measure.unit == 1:
-        return product
-    size = (product.abs() + measure.unit // 2) // measure.unit
-    return ibis.cases((product < 0, -size), else_=size).cast("int64")
+def _in_units(product: str, unit: int) -> str:
+    """Return a product in whole units, rounded half away from zero."""
+    return product if unit == 1 else f"(sign({product}) * ((abs({product}) + {unit // 2}) // {unit}))"
 
 
-def _clipped(value: Expression, reach: int) -> Expression:
+def _clipped(value: str, reach: int) -> str:
     """Limit a value to [-reach, reach]. NULL stays NULL: SQL's least and greatest would make a bound of it."""
-    return ibis.cases((value > reach, reach), (value < -reach, -reach), else_=value)
+    return f"CASE WHEN {value} > {reach} THEN {reach} WHEN {value} < -{reach} THEN -{reach} ELSE {value} END"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 
 from queries.errors import PrivacyError
 
@@ -26,6 +27,9 @@ _PRECISION = 1e-9
 _SEARCH = 200
 """Most halvings of an interval; about 45 do."""
 
+_KEPT = 256
+"""Conversions that are kept: an answer shows the same few amounts many times, and each takes milliseconds."""
+
 
 def units(rho: Fraction) -> int:
     """Turn a rho into ledger units, rounded up, so that no cost is ever undercounted."""
@@ -37,6 +41,7 @@ def rho_of_units(amount: int) -> Fraction:
     return Fraction(amount, UNIT)
 
 
+@lru_cache(maxsize=_KEPT)
 def epsilon_of(rho: Fraction, delta: Fraction = DELTA) -> float:
     """Return an epsilon for which rho-zCDP implies (epsilon, delta)-DP, within 1e-9 of the least that the bound gives.
 
@@ -57,6 +62,7 @@ def epsilon_of(rho: Fraction, delta: Fraction = DELTA) -> float:
     return high
 
 
+@lru_cache(maxsize=_KEPT)
 def rho_of(epsilon: float, delta: Fraction = DELTA) -> Fraction:
     """Return the largest rho, in whole ledger units, whose epsilon is at most ``epsilon``, to 1e-9 of that epsilon.
 

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from node import scan as scan_module
+from node.expressions import Site
 from node.prepare import Prepared, prepare
 from node.scan import Scanner
-from node.statement import Scan, Statement
+from node.statement import Scan, Statement, _clipped, _in_units, compile_tally
 from protocols.errors import Rejected
 from queries.canonical import encode
 from queries.check import check
@@ -326,3 +327,34 @@ def test_a_scanner_loads_no_data_science_libraries() -> None:
     root = Path(__file__).resolve().parents[2]
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_value_is_written_once_however_often_it_is_added_up(made) -> None:
+    """A long statement takes the engine longer to read than a ward's rows: what a figure repeats is a name."""
+    asked = [Aggregate(statistic="mean", column="sbp"), Aggregate(statistic="count", column="sbp")]
+    tally = shape(AGREED, asked, keys=(CodeKey(column="sex"),))
+    compiled = compile_tally(
+        tally, AGREED, Site(name=SITE, attributes=ATTRIBUTES), tables=frozenset({"admission"}), own_row=True
+    )
+    (scan_of,) = compiled.scans
+    measures = len(scan_of.places[0].offsets)
+    assert measures >= 3
+    # The column as it is, less its centre, and the square of that.
+    assert scan_of.sql.count('"sbp"') == 4
+
+
+@given(
+    products=st.lists(st.integers(-(1 << 62), 1 << 62), min_size=1, max_size=30),
+    unit=st.integers(1, 1 << 40),
+    reach=st.integers(1, 1 << 62),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_product_is_rounded_to_whole_units_exactly(products, unit, reach) -> None:
+    """Half away from zero and then clipped, also where a float would have no room for the product's last digits."""
+    written = _clipped(_in_units("product", unit), reach)
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE products AS SELECT unnest(?::BIGINT[]) AS product", [[*products, None]])
+        found = [row[0] for row in connection.execute(f"SELECT {written} FROM products").fetchall()]
+    sizes = [(abs(product) + unit // 2) // unit for product in products]
+    whole = [size if product > 0 else -size for size, product in zip(sizes, products, strict=True)]
+    assert found == [*(max(-reach, min(reach, value)) for value in whole), None]
