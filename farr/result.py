@@ -18,8 +18,11 @@ from queries.measurement import Measurement
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from farr.comparison import Comparison
     from farr.plots.sheet import Picture
+    from farr.saved import Saved
     from queries.series import Alarms
+    from queries.series.change import Scale
 
 UNIT = "all rows of one patient at one hospital, added or removed"
 """The privacy unit."""
@@ -120,11 +123,16 @@ class Sites:
     """The same, because they have no such table."""
     without_some: tuple[str, ...] = ()
     """Those in the sum with records that lack, or do not offer, some of the tables: zeros with noise in those parts."""
+    unapproved: tuple[str, ...] = ()
+    """Of those asked, in the sum with zeros because nobody there approved the request."""
+    paused: tuple[str, ...] = ()
+    """The same, because their operator has paused the node."""
 
     @property
     def zeros(self) -> tuple[str, ...]:
         """Return those asked that are in the sum with zeros."""
-        return (*self.withheld, *self.by_policy, *self.by_budget, *self.without_table)
+        kept = (*self.withheld, *self.by_policy, *self.by_budget, *self.without_table)
+        return (*kept, *self.unapproved, *self.paused)
 
     @property
     def silent(self) -> tuple[str, ...]:
@@ -148,6 +156,8 @@ class Sites:
             "withheld": list(self.withheld),
             "withheld_by_policy": list(self.by_policy),
             "withheld_by_budget": list(self.by_budget),
+            "without_approval": list(self.unapproved),
+            "paused": list(self.paused),
             "without_table": list(self.without_table),
             "without_some_tables": list(self.without_some),
         }
@@ -258,6 +268,23 @@ class Result:
         from farr.alarms import alarms_of
 
         return alarms_of(self, method, column)
+
+    def compare(
+        self,
+        other: Result | Saved | str | Path,
+        *,
+        total: bool = False,
+        scale: Scale | None = None,
+        jointly: bool = False,
+    ) -> Comparison:
+        """Return what has changed from this answer to a later one, a result or a saved JSON file, cell by cell.
+
+        See ``farr.comparison.compare``. Raises FarrError for answers that cannot be compared, such as two of one
+        release.
+        """
+        from farr.comparison import compare
+
+        return compare(self, other, total=total, scale=scale, jointly=jointly)
 
     def plot(self, path: str | Path | None = None, *, table: str | None = None, alarms: str | None = None) -> Picture:
         """Draw the fitting picture, write it if a path (PNG, SVG, PDF) is given, and return it; notebooks show it.
