@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.errors import coded
+from coordinator.evidence import Keeper
 from coordinator.links import Links
 from coordinator.members import Members
 from coordinator.requests import Requests
 from protocols import PROTOCOL_VERSION
 from protocols.wire_pb2 import (
     Description,
+    Evidence,
     Nothing,
     Releases,
     RequestId,
@@ -28,8 +30,9 @@ class AnalystsService(AnalystsServicer):
 
     # ruff: noqa: N802
 
-    def __init__(self, *, members: Members, links: Links, requests: Requests) -> None:
+    def __init__(self, *, members: Members, links: Links, requests: Requests, keeper: Keeper) -> None:
         """Serve these members."""
+        self._keeper = keeper
         self._members = members
         self._links = links
         self._requests = requests
@@ -72,18 +75,23 @@ class AnalystsService(AnalystsServicer):
 
     @coded
     async def Release(self, message: RequestId, context: Any) -> Signed:
-        """Return a release: what was released once, every analyst of the federation may read."""
-        self._members.identify(context, Role.ROLE_ANALYST)
-        return self._requests.release(message.id)
+        """Return a release: what was released once, every analyst whose mandate covers it may read."""
+        return self._requests.release(message.id, self._members.identify(context, Role.ROLE_ANALYST))
 
     @coded
     async def ReleaseList(self, message: Nothing, context: Any) -> Releases:
-        """Return the releases, newest first."""
-        self._members.identify(context, Role.ROLE_ANALYST)
-        return Releases(releases=self._requests.releases())
+        """Return the releases that the caller's mandate covers, newest first."""
+        analyst = self._members.identify(context, Role.ROLE_ANALYST)
+        return Releases(releases=self._requests.releases(analyst))
 
     @coded
     async def Roster(self, message: RosterVersion, context: Any) -> Signed:
         """Return an earlier roster, by which a release of its time can be verified."""
         self._members.identify(context, Role.ROLE_ANALYST)
         return self._requests.roster(message.version)
+
+    @coded
+    async def Prove(self, message: RequestId, context: Any) -> Evidence:
+        """Return what a third party needs to check a release that the caller may read."""
+        analyst = self._members.identify(context, Role.ROLE_ANALYST)
+        return self._keeper.prove(message.id, self._requests.release(message.id, analyst))

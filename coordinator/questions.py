@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from protocols import request as requests
 from protocols.errors import Rejected
 from protocols.hashing import digest
-from protocols.request import Request
-from protocols.roster import Roster
+from protocols.mandate import Mandate
+from protocols.request import Request, mandate_of
+from protocols.roster import Member, Roster
 from protocols.wire_pb2 import Signed
+from queries.authority import permits
 from queries.canonical import decode
 from queries.catalogue import Catalogue
 from queries.check import check
-from queries.errors import QueryError
+from queries.errors import AuthorityError, QueryError
 from queries.plan import Plan
 from queries.tally import tally
 
@@ -42,21 +45,66 @@ class Question:
 
 
 def read(signed: Signed, *, roster: Roster, catalogue: Catalogue, now: int) -> Question:
-    """Return a question that hospitals could answer; raise Rejected for any other.
+    """Return a question that its analyst may ask and hospitals could answer; raise Rejected for any other.
 
     The nodes check all of this for themselves. The coordinator does it so that a question that none would answer
     is refused at once.
     """
     asked = requests.read(signed, roster=roster, now=now)
-    return Question(request=asked, signed=signed, entries=_entries(asked.plan, catalogue))
-
-
-def _entries(data: bytes, catalogue: Catalogue) -> int:
     try:
-        plan = decode(Plan, data)
-        if plan.catalogue != catalogue.digest:
-            raise Rejected("wrong-catalogue", "plan")
-        check(plan, catalogue)
-        return tally(plan, catalogue).entries
+        plan = _plan(asked.plan, catalogue)
+        _check_reach(asked, plan, mandate_of(asked, roster), roster, catalogue)
+        entries = tally(plan, catalogue).entries
+    except AuthorityError as error:
+        raise Rejected(error.code, error.message) from error
     except QueryError as error:
         raise Rejected("bad-plan", str(error)) from error
+    return Question(request=asked, signed=signed, entries=entries)
+
+
+def is_covered(asked: Request, reader: Member, *, roster: Roster, catalogue: Catalogue, now: int) -> bool:
+    """Tell whether an analyst may read what was released for a request: its own, or one within its mandate.
+
+    A mandate over a region covers what was asked of hospitals there or about patients who live there. An auditor's
+    covers what its regions and tables cover, too, for which it needs no purpose.
+
+    Guarantee: what an analyst could not have asked, it does not get to read; a release of another catalogue, whose
+    places nobody can tell any more, only those whose mandate has no bounds. Test:
+    tests/coordinator/test_authority.py::test_a_release_is_read_within_the_readers_mandate_only.
+    """
+    if asked.analyst == reader.id:
+        return True
+    mandate = reader.mandate
+    if mandate is None or mandate.expires_at < now:
+        return False
+    if not (mandate.regions or mandate.tables):
+        return True
+    try:
+        plan = _plan(asked.plan, catalogue)
+    except (Rejected, QueryError):
+        return False
+    for by_residence in (False, True):
+        with suppress(AuthorityError):
+            _check_reach(replace(asked, by_residence=by_residence), plan, mandate, roster, catalogue)
+            return True
+    return False
+
+
+def _plan(data: bytes, catalogue: Catalogue) -> Plan:
+    plan = decode(Plan, data)
+    if plan.catalogue != catalogue.digest:
+        raise Rejected("wrong-catalogue", "plan")
+    check(plan, catalogue)
+    return plan
+
+
+def _check_reach(asked: Request, plan: Plan, mandate: Mandate, roster: Roster, catalogue: Catalogue) -> None:
+    permits(
+        plan,
+        catalogue,
+        regions=mandate.regions,
+        tables=mandate.tables,
+        sites=roster.nodes,
+        asked=asked.sites,
+        by_residence=asked.by_residence,
+    )

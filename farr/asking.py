@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from farr.errors import FarrError
 from farr.late import Late
+from farr.mandated import PATIENCE
 from farr.texts import _
 from protocols.farrsum.parameters import Trust, honest, least_survivors, parameters
 from queries.accounting import epsilon_of, rho_of, rho_of_units, units
@@ -77,7 +78,15 @@ class Terms:
     minimum: int | None = None
     """Fewest hospitals that must answer; None: four in five of those asked."""
     purpose: str = ""
-    """Why it is asked; hospitals see it."""
+    """What it is asked for: a name from the analyst's mandate; empty: what goes without saying."""
+    reason: str = ""
+    """Why it is asked, in the analyst's words; hospitals see it."""
+    pack: bytes = b""
+    """Digest of the signed pack that it is a run of; empty: of none."""
+    by_residence: bool = False
+    """Whether the mandate's regions are where patients live, not where hospitals are."""
+    patience: int = PATIENCE
+    """Seconds for which hospitals that hold it for approval are waited for."""
     fresh: bool = False
     """Whether a new answer is wanted although a released one would serve."""
     trust: Trust = Trust.THIRD

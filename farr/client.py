@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from farr import asking as askings
-from farr import federation, opening, readiness, states, submitted
+from farr import evidence, federation, mandated, opening, readiness, states, submitted
 from farr import home as homes
 from farr.asking import Asking, Terms
 from farr.channel import Line
 from farr.errors import FarrError
 from farr.federation import Hospital, Known
+from farr.identifiers import id_of, the_one
 from farr.lab.record import analyst_home
 from farr.late import Late
 from farr.opening import Opened
 from farr.result import Result
 from farr.states import RequestState
 from farr.texts import _
+from protocols import checks
 from protocols import request as requests
 from protocols.errors import Rejected
 from protocols.farrsum.parameters import Trust
 from protocols.request import Request
 from protocols.roster import Roster
+from protocols.wire_pb2 import Release as ReleaseMessage
 from protocols.wire_pb2 import RequestStatus, Role, Signed, State
 from queries.build import Builder
 from queries.build import question as build
@@ -41,15 +44,16 @@ from queries.sql import read as read_sql
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-LIFE = 24 * 3600
+LIFE = 48 * 3600
 """Seconds for which a request waits for hospitals unless said otherwise."""
+
+AFTER_PATIENCE = 24 * 3600
+"""Seconds for which a request lives on when its patience with hospitals that hold it is over."""
 
 PATIENCE = 60.0
 """Seconds for which a coordinator that went away during a wait is tried again."""
 
 Told = Callable[[RequestState], None]
-
-T = TypeVar("T")
 
 
 class Federation:
@@ -137,6 +141,9 @@ class Federation:
         rows_per_patient: int | None = None,
         fresh: bool = False,
         purpose: str = "",
+        reason: str = "",
+        by_residence: bool = False,
+        patience: str = "1d",
         trust: str = Trust.THIRD.value,
         late: str = Late.STOP.value,
         timeout: float | None = None,
@@ -146,11 +153,14 @@ class Federation:
         ``epsilon`` is the price, 0.5 unless ``within`` says how exact the answer shall be: ``"5%"`` of ``expect``, or
         a half-width such as ``"20"``. ``trust`` says how many hospitals are feared to collude: ``none``, ``one-fifth``
         or ``one-third``. ``late`` says what to do about hospitals that have not loaded the whole period: ``stop``,
-        ``ask`` or ``leave-out``. What else there is to know of the answer (privacy, hospitals, release, cost, flags) is
+        ``ask`` or ``leave-out``. ``purpose`` is a name from the analyst's mandate, and ``reason`` tells hospitals more;
+        ``by_residence`` reads the mandate's regions as where patients live; ``patience`` is how long hospitals that
+        hold the question for approval are waited for, such as ``"12h"``. What else there is to know of the answer is
         in ``frame.attrs["farr"]``. Raises FarrError or QueryError; a refused statement costs nothing.
         """
         terms = Terms(
-            epsilon=epsilon, expect=expect, within=within, minimum=minimum, purpose=purpose, fresh=fresh,
+            epsilon=epsilon, expect=expect, within=within, minimum=minimum, purpose=purpose, reason=reason, fresh=fresh,
+            by_residence=by_residence, patience=mandated.patience_of(patience),
             trust=askings.trust_of(trust), late=askings.late_of(late),
         )  # fmt: skip
         return self.ask(statement, terms, rows_per_patient=rows_per_patient, timeout=timeout).to_frame()
@@ -242,10 +252,25 @@ class Federation:
         """Return a released answer by its id or the beginning of it."""
         known = self.refresh()
         if len(identifier) == 2 * requests.ID_BYTES:
-            signed = self._line.release(_id_of(identifier))
+            signed = self._line.release(id_of(identifier))
             return opening.result_of(self._opened(signed), known)
         found = [result for result in self.releases() if result.release.startswith(identifier)]
-        return _the_one(found, identifier)
+        return the_one(found, identifier)
+
+    def evidence(self, identifier: str, timeout: float = 0.0) -> bytes:
+        """Return a file that proves a release to anybody, by the release's id or the beginning of it.
+
+        Hospitals show their part a few seconds after an answer: for at most ``timeout`` seconds those are waited for.
+        """
+        release = bytes.fromhex(self.release(identifier).release)
+        begun = time.monotonic()
+        while True:
+            found = self._line.prove(release)
+            missing = set(checks.parse(ReleaseMessage, found.release.body).contributors)
+            missing -= {each.site for each in found.receipts}
+            if not missing or time.monotonic() - begun >= timeout:
+                return evidence.to_bytes(found)
+            time.sleep(0.5)
 
     # --- steps
 
@@ -260,6 +285,7 @@ class Federation:
             question = asked
         else:
             question = read_sql(asked, known.catalogue, known.roster.nodes, rows_per_patient=rows_per_patient)
+        terms, question = self._mandated(question, terms, foresee=foresee)
         question = self._ready(question, terms)
         wanted = foresee or bool(terms.within)
         earlier = self._earlier(encode(question.plan)) if wanted and terms.expect is None else None
@@ -267,6 +293,14 @@ class Federation:
         return askings.prepare(
             question, terms, known.catalogue, hospitals=hospitals, statement=statement, earlier=earlier
         )
+
+    def _mandated(self, question: Question, terms: Terms, *, foresee: bool) -> tuple[Terms, Question]:
+        """Return the terms with their purpose, and the question within the mandate; raise what is beyond it."""
+        mandate = mandated.mandate_of(self.known, self._home.credentials.member, int(time.time()))
+        # Whoever only looks need not say yet which of several purposes it is for.
+        if terms.purpose or not foresee:
+            terms = replace(terms, purpose=mandated.purpose_of(terms.purpose, mandate))
+        return terms, mandated.within(question, mandate, self.known, by_residence=terms.by_residence)
 
     def _ready(self, question: Question, terms: Terms) -> Question:
         """Return the question to the hospitals that shall be asked; raise FarrError where some are not ready."""
@@ -291,7 +325,9 @@ class Federation:
         return None
 
     def _submit(self, asking: Asking, life: int) -> RequestStatus:
-        credentials, now = self._home.credentials, int(time.time())
+        credentials, now, terms = self._home.credentials, int(time.time()), asking.terms
+        if terms.patience > mandated.PATIENCE:
+            life = max(life, min(terms.patience + AFTER_PATIENCE, requests.LONGEST_LIFE))
         request = Request(
             federation=credentials.federation,
             id=secrets.token_bytes(requests.ID_BYTES),
@@ -301,12 +337,16 @@ class Federation:
             rho_units=asking.rho_units,
             sites=asking.question.sites,
             minimum=asking.minimum,
-            purpose=asking.terms.purpose,
+            purpose=terms.purpose,
             created_at=now,
             expires_at=now + life,
             statement=asking.statement,
-            fresh=asking.terms.fresh,
-            trust=asking.terms.trust,
+            fresh=terms.fresh,
+            trust=terms.trust,
+            reason=terms.reason,
+            pack=terms.pack,
+            by_residence=terms.by_residence,
+            patience=min(terms.patience, life),
         )
         signed = requests.write(request, credentials.identity)
         # Kept before it leaves: what comes back is held against it, in this process or a later one.
@@ -356,31 +396,4 @@ class Federation:
 
     def _find(self, identifier: str) -> RequestState:
         found = [state for state in self.requests() if state.id.startswith(identifier.lower())]
-        return _the_one(found, identifier)
-
-
-def _id_of(identifier: str) -> bytes:
-    try:
-        return bytes.fromhex(identifier)
-    except ValueError:
-        raise _none(identifier) from None
-
-
-def _the_one(found: Sequence[T], identifier: str) -> T:
-    if not identifier or not found:
-        raise _none(identifier)
-    if len(found) > 1:
-        raise FarrError(
-            "ambiguous",
-            _("{count} begin with {id}").format(count=len(found), id=identifier),
-            remedy=_("write more of it"),
-        )
-    return found[0]
-
-
-def _none(identifier: str) -> FarrError:
-    return FarrError(
-        "unknown-request",
-        _("there is none with the id {id}").format(id=identifier),
-        remedy=_("list them: farr requests list, farr releases list"),
-    )
+        return the_one(found, identifier)

@@ -18,6 +18,7 @@ from queries.combine import merged, quotient
 from queries.errors import StatementError
 from queries.names import offer
 from queries.pack import FIGURE, ROWS, Indicator, Pack, Side
+from queries.places import place_of, residence_of
 from queries.plan import Plan, most_rows
 from queries.predicates import Sites
 from queries.question import Question
@@ -25,11 +26,8 @@ from queries.sql import read
 from queries.tally import FULL, tally
 from queries.view import number
 
-FACTS = "prefecture", "province"
-"""Public facts about hospitals that say where they are."""
-
-MOST_PURPOSE = 200
-"""Most characters of a request's purpose, see ``protocols.request``."""
+MOST_REASON = 200
+"""Most characters of a request's reason, see ``protocols.request``."""
 
 MOST_PART_WEIGHT = 1000
 """Greatest weight of a part, see ``queries.check``."""
@@ -52,7 +50,7 @@ class Scope:
 
     @property
     def written(self) -> str:
-        """Return it as hospitals see it in the purpose of the request."""
+        """Return it as hospitals see it in the reason of the request."""
         parts = [self.period.written]
         parts += [f"region {','.join(self.region)}"] if self.region else []
         parts += [f"residence {','.join(self.residence)}"] if self.residence else []
@@ -158,18 +156,14 @@ class Run:
         if self.scope.region:
             terms.append(_any_of([_hospitals_in(code, self.catalogue) for code in self.scope.region]))
         if self.scope.residence:
-            columns = [
-                column
-                for column in self.catalogue.table(side.table).columns
-                if isinstance(column, CodeColumn) and {level.name for level in column.codes.levels} >= set(FACTS)
-            ]
-            if not columns:
+            column = residence_of(self.catalogue.table(side.table))
+            if column is None:
                 raise _cannot(
                     indicator,
                     _("rows of {table} do not say where patients live").format(table=side.table),
                     remedy=_("ask by the hospital's region: --region"),
                 )
-            terms.append(_any_of([_living_in(code, columns[0]) for code in self.scope.residence]))
+            terms.append(_any_of([_living_in(code, column) for code in self.scope.residence]))
         return terms
 
 
@@ -191,13 +185,13 @@ class Round:
     """By aggregate of the plan, part by part, the side that first asks for it."""
 
 
-def purpose_of(asked: Round, why: str = "") -> str:
+def reason_of(asked: Round, why: str = "") -> str:
     """Return what hospitals are told: which pack, by its digest, about what, and why.
 
-    Hospitals take no more than MOST_PURPOSE characters; what is longer loses its end.
+    Hospitals take no more than MOST_REASON characters; what is longer loses its end.
     """
     told = f"pack {asked.pack.title} {asked.scope.written}"
-    return (f"{told}: {why}" if why else told)[:MOST_PURPOSE]
+    return (f"{told}: {why}" if why else told)[:MOST_REASON]
 
 
 def round_of(run: Run, indicators: Sequence[Indicator], *, skip: bool) -> Round:
@@ -250,23 +244,18 @@ def _any_of(terms: Sequence[str]) -> str:
 
 
 def _hospitals_in(code: str, catalogue: Catalogue) -> str:
-    # A province's or a prefecture's own six digits stand for it; what is in it is what the list says, not its digits.
-    short = code.removesuffix("00").removesuffix("00") if len(code) == 6 else code  # noqa: PLR2004
-    for fact in catalogue.site_attributes:
-        if fact.name not in FACTS:
-            continue
-        if short in fact.codes.index:
-            return f"site.{fact.name} = '{short}'"
-        for level in fact.codes.levels:
-            if short in level.index:
-                group = level.index[short]
-                members = [each.code for each, of in zip(fact.codes.codes, level.group_of, strict=True) if of == group]
-                return f"site.{fact.name} IN ({', '.join(map(repr, members))})"
-    raise FarrError(
-        "region",
-        _("no fact about hospitals knows the region {code}").format(code=code),
-        remedy=_("write a prefecture such as 3301 or a province such as 33; for a county, ask by residence"),
-    )
+    found = place_of(catalogue, code)
+    if found is None:
+        raise FarrError(
+            "region",
+            _("no fact about hospitals knows the region {code}").format(code=code),
+            remedy=_("write a prefecture such as 3301 or a province such as 33; for a county, ask by residence"),
+        )
+    fact, codes = found
+    if len(codes) == 1:
+        return f"site.{fact.name} = '{min(codes)}'"
+    listed = [each.code for each in fact.codes.codes if each.code in codes]
+    return f"site.{fact.name} IN ({', '.join(map(repr, listed))})"
 
 
 def _living_in(code: str, column: CodeColumn) -> str:

@@ -19,9 +19,18 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "wrong-role": "this certificate's role may not do that",
         "expired-certificate": "the member's certificate has expired; ask the registrar for a new token",
         "bad-signature": "the signature does not fit the signer on the roster",
+        "unknown-suite": "the object is signed with cryptography that this version does not have; update it",
+        "renewed": "the certificate was renewed; connect with the new one",
         "displaced": "another process connected with the same identity; only one may run",
         "bad-token": "the join token is unknown, used or expired; ask the registrar for a new one",
         "key-in-use": "another member has this signing key already; make keys on each machine, never copy a home",
+        # mandates
+        "no-mandate": "this analyst has no mandate to ask; the registrar gives one",
+        "expired-mandate": "the analyst's mandate has ended; ask the registrar to extend it",
+        "wrong-purpose": "the analyst's mandate does not name this purpose; ask for one that it names",
+        "out-of-region": "the question reaches beyond the regions of the analyst's mandate; ask fewer hospitals, or "
+        "only about patients who live there",
+        "wrong-table": "the analyst's mandate does not name this table",
         # rosters and catalogues
         "stale-roster": "the roster is older than one already held, or not signed by this federation's registrar",
         "unknown-roster": "the coordinator does not hold that roster",
@@ -36,6 +45,9 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "bad-plan": "the question does not fit the catalogue",
         "unknown-table": "the hospital does not offer this table",
         "cohort-too-small": "fewer hospitals would answer than the hospital's policy demands",
+        "denied": "nobody at the hospital approved the request, or somebody there denied it",
+        "approval": "nobody at the hospital has approved the request",
+        "paused": "the hospital's operator has paused its node",
         "policy": "the hospital's policy does not allow this question",
         "cost-limit": "the question costs more than the hospital allows for one question",
         "budget": "the hospital's budget for life does not cover the question",
@@ -51,6 +63,9 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "bad-quorum": "too few hospitals confirmed the survivors, or a confirmation does not hold",
         "bad-share": "a key share does not open: it was made for another hospital, slot or round",
         "bad-sum": "the masks did not cancel, so nothing was released; one hospital sent wrong key shares",
+        # evidence
+        "bad-proof": "a log does not prove what it says; keep both of its signed checkpoints and ask its keeper",
+        "rolled-back": "this hospital's state is older than what it has signed; its operator has to say how to go on",
         # outcomes
         "too-few": "fewer hospitals answered in time than the question needs; ask again when more are connected",
         "interrupted": "the coordinator restarted in mid-round; what hospitals sent stays charged; ask again",

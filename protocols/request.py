@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from protocols import checks
 from protocols.errors import Rejected
 from protocols.farrsum.parameters import Trust
+from protocols.mandate import Mandate
 from protocols.roster import Roster
 from protocols.signing import IdentityKey, sign, verify
 from protocols.wire_pb2 import Request as RequestMessage
@@ -16,6 +17,9 @@ from protocols.wire_pb2 import Trust as TrustMessage
 KIND = "request"
 
 ID_BYTES = 16
+PACK_BYTES = 32
+MOST_REASON = 200
+"""Most characters of a reason."""
 MOST_PLAN_BYTES = 1 << 20
 MOST_TEXT = 1 << 16
 MOST_BYTES = 4 << 20
@@ -50,7 +54,7 @@ class Request:
     minimum: int
     """Fewest contributors for an answer."""
     purpose: str
-    """Why it is asked."""
+    """A name from the analyst's mandate."""
     created_at: int
     """Seconds since 1970, UTC."""
     expires_at: int
@@ -61,6 +65,14 @@ class Request:
     """Whether a new answer is wanted although a released one would serve."""
     trust: Trust = Trust.THIRD
     """How many hospitals are feared to collude with the coordinator: sets the c in h = m - c, so only the noise."""
+    reason: str = ""
+    """Why it is asked, in the analyst's words."""
+    pack: bytes = b""
+    """SHA-256 of the signed pack that it is a run of; empty: of none. Only a claim: hospitals look at the plan."""
+    by_residence: bool = False
+    """Whether the mandate's regions are where patients live, not where hospitals are."""
+    patience: int = 0
+    """Seconds from ``created_at`` for which hospitals that hold it for approval are waited for."""
 
 
 def write(request: Request, key: IdentityKey) -> Signed:
@@ -79,13 +91,45 @@ def write(request: Request, key: IdentityKey) -> Signed:
         statement=request.statement,
         fresh=request.fresh,
         trust=_TRUST[request.trust],
+        reason=request.reason,
+        pack=request.pack,
+        by_residence=request.by_residence,
+        patience=request.patience,
     )
     body = message.SerializeToString(deterministic=True)
     return sign(key, kind=KIND, signer=request.analyst, federation=request.federation, body=body)
 
 
 def read(signed: Signed, *, roster: Roster, now: int) -> Request:
-    """Return a request that an analyst of the roster signed and that is still good at ``now``.
+    """Return a request that an analyst of the roster may make by its mandate, and that is still good at ``now``.
+
+    What the mandate says of regions and tables is for whoever knows the catalogue: ``queries.authority``.
+
+    Guarantee: nobody asks without a mandate that holds at ``now``, and for no purpose but the mandate's, whoever
+    carries the request. Tests: tests/protocols/test_request.py::test_a_request_outside_its_analysts_mandate_is_refused,
+    test_a_mandate_that_has_ended_serves_no_request.
+    """
+    asked = read_form(signed, roster=roster, now=now)
+    mandate = mandate_of(asked, roster)
+    if mandate.expires_at < now:
+        raise Rejected("expired-mandate", asked.analyst)
+    if asked.purpose not in mandate.purposes:
+        raise Rejected("wrong-purpose", f"{asked.purpose!r} of {asked.analyst}")
+    return asked
+
+
+def mandate_of(asked: Request, roster: Roster) -> Mandate:
+    """Return the mandate that a request relies on; raise Rejected("no-mandate") where its analyst may ask nothing."""
+    mandate = roster.member(asked.analyst, Role.ROLE_ANALYST).mandate
+    if mandate is None or not mandate.purposes:
+        raise Rejected("no-mandate", asked.analyst)
+    return mandate
+
+
+def read_form(signed: Signed, *, roster: Roster, now: int) -> Request:
+    """Return a request that an analyst of the roster signed and that is still good at ``now``, whatever its mandate.
+
+    For reading what was asked long ago; nothing is answered that ``read`` does not let through.
 
     Guarantee: nobody without the analyst's key can make one, or change its plan, price, scope, purpose or expiry; and
     none, unknown fields included, makes an announcement that is too long to send. Tests:
@@ -108,14 +152,26 @@ def read(signed: Signed, *, roster: Roster, now: int) -> Request:
     checks.at_most(message.plan, MOST_PLAN_BYTES, "plan")
     checks.at_most(message.view, MOST_TEXT, "view")
     checks.at_most(message.statement, MOST_TEXT, "statement")
-    checks.at_most(message.purpose, 200, "purpose")
+    checks.at_most(message.purpose, MOST_REASON, "purpose")
+    checks.at_most(message.reason, MOST_REASON, "reason")
+    return _request(message, analyst.id)
+
+
+def asked_for(signed: Signed) -> Request:
+    """Return the request that a party verified when it came and has kept itself since; verifies nothing again."""
+    return _request(checks.parse(RequestMessage, signed.body), signed.signer)
+
+
+def _request(message: RequestMessage, analyst: str) -> Request:
+    if len(message.pack) not in {0, PACK_BYTES} or message.patience > LONGEST_LIFE:
+        raise Rejected("malformed", "pack or patience")
     sites = checks.rising(message.sites, "sites")
     if not sites or not 1 <= message.minimum <= len(sites) or not 0 < message.rho_units < 1 << 50:
         raise Rejected("malformed", "sites, minimum or price")
     return Request(
         federation=message.federation,
         id=checks.exact_bytes(message.id, ID_BYTES, "request id"),
-        analyst=analyst.id,
+        analyst=analyst,
         plan=message.plan,
         view=message.view,
         rho_units=message.rho_units,
@@ -127,6 +183,10 @@ def read(signed: Signed, *, roster: Roster, now: int) -> Request:
         statement=message.statement,
         fresh=message.fresh,
         trust=_trust(message.trust),
+        reason=message.reason,
+        pack=message.pack,
+        by_residence=message.by_residence,
+        patience=message.patience,
     )
 
 

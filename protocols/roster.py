@@ -8,14 +8,19 @@ from functools import cached_property
 from types import MappingProxyType
 
 from protocols import checks
+from protocols import mandate as mandates
 from protocols.errors import Rejected
 from protocols.hashing import digest
+from protocols.mandate import Mandate
 from protocols.signing import KEY_BYTES, IdentityKey, sign, verify
 from protocols.wire_pb2 import Attribute, Role, Signed
 from protocols.wire_pb2 import Member as MemberMessage
 from protocols.wire_pb2 import Roster as RosterMessage
 
 KIND = "roster"
+MOST_VERSION = (1 << 63) - 1
+"""Highest version of a roster: the greatest whole number that a party's state can hold."""
+
 REGISTRAR = "registrar"
 
 
@@ -41,6 +46,8 @@ class Member:
     """Seconds since 1970, UTC."""
     expires_at: int
     """Seconds since 1970, UTC: when its certificate ends."""
+    mandate: Mandate | None = None
+    """What an analyst may ask; None: nothing, as for all others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +115,7 @@ def write(roster: Roster, key: IdentityKey) -> Signed:
                 attributes=[Attribute(name=key, value=value) for key, value in sorted(member.attributes.items())],
                 joined_at=member.joined_at,
                 expires_at=member.expires_at,
+                mandate=mandates.to_message(member.mandate),
             )
             for member in roster.members
         ],
@@ -127,6 +135,8 @@ def read(signed: Signed, *, federation: str, registrar_key: bytes, held: int = 0
         raise Rejected("wrong-federation", message.federation)
     if message.version < max(1, held):
         raise Rejected("stale-roster", f"version {message.version}, held {held}")
+    if message.version > MOST_VERSION:
+        raise Rejected("malformed", "version of a roster")
     if len(message.members) > checks.MOST_MEMBERS:
         raise Rejected("oversized", "roster")
     checks.rising([member.id for member in message.members], "member ids")
@@ -162,7 +172,16 @@ def _member(message: MemberMessage) -> Member:
         ),
         joined_at=message.joined_at,
         expires_at=message.expires_at,
+        mandate=_mandate(message),
     )
+
+
+def _mandate(message: MemberMessage) -> Mandate | None:
+    if not message.HasField("mandate"):
+        return None
+    if message.role != Role.ROLE_ANALYST:
+        raise Rejected("malformed", "a mandate of somebody who asks nothing")
+    return mandates.from_message(message.mandate)
 
 
 def _check_distinct(roster: Roster) -> None:

@@ -31,6 +31,15 @@ class Note(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NOTE_WITHHELD_COST: _ClassVar[Note]
     NOTE_SOME_TABLES_ABSENT: _ClassVar[Note]
     NOTE_WITHHELD_BUDGET: _ClassVar[Note]
+    NOTE_WITHHELD_APPROVAL: _ClassVar[Note]
+    NOTE_PAUSED: _ClassVar[Note]
+
+class Stand(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STAND_UNSPECIFIED: _ClassVar[Stand]
+    STAND_READY: _ClassVar[Stand]
+    STAND_HELD: _ClassVar[Stand]
+    STAND_DENIED: _ClassVar[Stand]
 
 class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -57,6 +66,12 @@ NOTE_WITHHELD_POLICY: Note
 NOTE_WITHHELD_COST: Note
 NOTE_SOME_TABLES_ABSENT: Note
 NOTE_WITHHELD_BUDGET: Note
+NOTE_WITHHELD_APPROVAL: Note
+NOTE_PAUSED: Note
+STAND_UNSPECIFIED: Stand
+STAND_READY: Stand
+STAND_HELD: Stand
+STAND_DENIED: Stand
 STATE_UNSPECIFIED: State
 STATE_WAITING: State
 STATE_RUNNING: State
@@ -88,7 +103,7 @@ class Attribute(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class Member(_message.Message):
-    __slots__ = ("id", "role", "identity_key", "certificate_digest", "label_en", "label_zh", "attributes", "joined_at", "expires_at")
+    __slots__ = ("id", "role", "identity_key", "certificate_digest", "label_en", "label_zh", "attributes", "joined_at", "expires_at", "mandate")
     ID_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +113,7 @@ class Member(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     JOINED_AT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    MANDATE_FIELD_NUMBER: _ClassVar[int]
     id: str
     role: Role
     identity_key: bytes
@@ -107,7 +123,24 @@ class Member(_message.Message):
     attributes: _containers.RepeatedCompositeFieldContainer[Attribute]
     joined_at: int
     expires_at: int
-    def __init__(self, id: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., identity_key: _Optional[bytes] = ..., certificate_digest: _Optional[bytes] = ..., label_en: _Optional[str] = ..., label_zh: _Optional[str] = ..., attributes: _Optional[_Iterable[_Union[Attribute, _Mapping]]] = ..., joined_at: _Optional[int] = ..., expires_at: _Optional[int] = ...) -> None: ...
+    mandate: Mandate
+    def __init__(self, id: _Optional[str] = ..., role: _Optional[_Union[Role, str]] = ..., identity_key: _Optional[bytes] = ..., certificate_digest: _Optional[bytes] = ..., label_en: _Optional[str] = ..., label_zh: _Optional[str] = ..., attributes: _Optional[_Iterable[_Union[Attribute, _Mapping]]] = ..., joined_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., mandate: _Optional[_Union[Mandate, _Mapping]] = ...) -> None: ...
+
+class Mandate(_message.Message):
+    __slots__ = ("authority", "regions", "purposes", "tables", "project", "expires_at")
+    AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
+    PURPOSES_FIELD_NUMBER: _ClassVar[int]
+    TABLES_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    authority: str
+    regions: _containers.RepeatedScalarFieldContainer[str]
+    purposes: _containers.RepeatedScalarFieldContainer[str]
+    tables: _containers.RepeatedScalarFieldContainer[str]
+    project: str
+    expires_at: int
+    def __init__(self, authority: _Optional[str] = ..., regions: _Optional[_Iterable[str]] = ..., purposes: _Optional[_Iterable[str]] = ..., tables: _Optional[_Iterable[str]] = ..., project: _Optional[str] = ..., expires_at: _Optional[int] = ...) -> None: ...
 
 class Roster(_message.Message):
     __slots__ = ("federation", "version", "issued_at", "catalogue_digest", "members")
@@ -124,7 +157,7 @@ class Roster(_message.Message):
     def __init__(self, federation: _Optional[str] = ..., version: _Optional[int] = ..., issued_at: _Optional[int] = ..., catalogue_digest: _Optional[bytes] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("federation", "id", "plan", "view", "rho_units", "sites", "minimum", "purpose", "created_at", "expires_at", "statement", "fresh", "trust")
+    __slots__ = ("federation", "id", "plan", "view", "rho_units", "sites", "minimum", "purpose", "created_at", "expires_at", "statement", "fresh", "trust", "reason", "pack", "by_residence", "patience")
     FEDERATION_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
@@ -138,6 +171,10 @@ class Request(_message.Message):
     STATEMENT_FIELD_NUMBER: _ClassVar[int]
     FRESH_FIELD_NUMBER: _ClassVar[int]
     TRUST_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PACK_FIELD_NUMBER: _ClassVar[int]
+    BY_RESIDENCE_FIELD_NUMBER: _ClassVar[int]
+    PATIENCE_FIELD_NUMBER: _ClassVar[int]
     federation: str
     id: bytes
     plan: bytes
@@ -151,7 +188,11 @@ class Request(_message.Message):
     statement: str
     fresh: bool
     trust: Trust
-    def __init__(self, federation: _Optional[str] = ..., id: _Optional[bytes] = ..., plan: _Optional[bytes] = ..., view: _Optional[bytes] = ..., rho_units: _Optional[int] = ..., sites: _Optional[_Iterable[str]] = ..., minimum: _Optional[int] = ..., purpose: _Optional[str] = ..., created_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., statement: _Optional[str] = ..., fresh: _Optional[bool] = ..., trust: _Optional[_Union[Trust, str]] = ...) -> None: ...
+    reason: str
+    pack: bytes
+    by_residence: bool
+    patience: int
+    def __init__(self, federation: _Optional[str] = ..., id: _Optional[bytes] = ..., plan: _Optional[bytes] = ..., view: _Optional[bytes] = ..., rho_units: _Optional[int] = ..., sites: _Optional[_Iterable[str]] = ..., minimum: _Optional[int] = ..., purpose: _Optional[str] = ..., created_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., statement: _Optional[str] = ..., fresh: _Optional[bool] = ..., trust: _Optional[_Union[Trust, str]] = ..., reason: _Optional[str] = ..., pack: _Optional[bytes] = ..., by_residence: _Optional[bool] = ..., patience: _Optional[int] = ...) -> None: ...
 
 class Announcement(_message.Message):
     __slots__ = ("federation", "epoch", "slot", "request", "contributors", "minimum", "honest", "deadline", "roster", "freeze", "colluders")
@@ -180,18 +221,20 @@ class Announcement(_message.Message):
     def __init__(self, federation: _Optional[str] = ..., epoch: _Optional[int] = ..., slot: _Optional[int] = ..., request: _Optional[bytes] = ..., contributors: _Optional[_Iterable[str]] = ..., minimum: _Optional[int] = ..., honest: _Optional[int] = ..., deadline: _Optional[int] = ..., roster: _Optional[int] = ..., freeze: _Optional[bytes] = ..., colluders: _Optional[int] = ...) -> None: ...
 
 class Upload(_message.Message):
-    __slots__ = ("announcement", "vector", "notes", "salt", "sealed")
+    __slots__ = ("announcement", "vector", "notes", "salt", "sealed", "minimum_cell")
     ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
     VECTOR_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     SALT_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_CELL_FIELD_NUMBER: _ClassVar[int]
     announcement: bytes
     vector: bytes
     notes: _containers.RepeatedScalarFieldContainer[Note]
     salt: bytes
     sealed: bytes
-    def __init__(self, announcement: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., notes: _Optional[_Iterable[_Union[Note, str]]] = ..., salt: _Optional[bytes] = ..., sealed: _Optional[bytes] = ...) -> None: ...
+    minimum_cell: int
+    def __init__(self, announcement: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., notes: _Optional[_Iterable[_Union[Note, str]]] = ..., salt: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., minimum_cell: _Optional[int] = ...) -> None: ...
 
 class Release(_message.Message):
     __slots__ = ("federation", "id", "announcement", "vector", "contributors", "contributions", "released_at", "seconds", "masks")
@@ -216,12 +259,14 @@ class Release(_message.Message):
     def __init__(self, federation: _Optional[str] = ..., id: _Optional[bytes] = ..., announcement: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., contributors: _Optional[_Iterable[str]] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., released_at: _Optional[int] = ..., seconds: _Optional[float] = ..., masks: _Optional[str] = ...) -> None: ...
 
 class Contribution(_message.Message):
-    __slots__ = ("site", "notes")
+    __slots__ = ("site", "notes", "minimum_cell")
     SITE_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_CELL_FIELD_NUMBER: _ClassVar[int]
     site: str
     notes: _containers.RepeatedScalarFieldContainer[Note]
-    def __init__(self, site: _Optional[str] = ..., notes: _Optional[_Iterable[_Union[Note, str]]] = ...) -> None: ...
+    minimum_cell: int
+    def __init__(self, site: _Optional[str] = ..., notes: _Optional[_Iterable[_Union[Note, str]]] = ..., minimum_cell: _Optional[int] = ...) -> None: ...
 
 class EpochKey(_message.Message):
     __slots__ = ("federation", "epoch", "exchange_key", "roster")
@@ -317,17 +362,109 @@ class Shares(_message.Message):
     shares: bytes
     def __init__(self, announcement: _Optional[bytes] = ..., shares: _Optional[bytes] = ...) -> None: ...
 
+class Checkpoint(_message.Message):
+    __slots__ = ("federation", "member", "size", "root", "charges", "ledger", "at", "previous", "consistency")
+    FEDERATION_FIELD_NUMBER: _ClassVar[int]
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    CHARGES_FIELD_NUMBER: _ClassVar[int]
+    LEDGER_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    federation: str
+    member: str
+    size: int
+    root: bytes
+    charges: int
+    ledger: bytes
+    at: int
+    previous: int
+    consistency: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, federation: _Optional[str] = ..., member: _Optional[str] = ..., size: _Optional[int] = ..., root: _Optional[bytes] = ..., charges: _Optional[int] = ..., ledger: _Optional[bytes] = ..., at: _Optional[int] = ..., previous: _Optional[int] = ..., consistency: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Witness(_message.Message):
+    __slots__ = ("checkpoint", "keeper", "at")
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    KEEPER_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: bytes
+    keeper: str
+    at: int
+    def __init__(self, checkpoint: _Optional[bytes] = ..., keeper: _Optional[str] = ..., at: _Optional[int] = ...) -> None: ...
+
+class Heads(_message.Message):
+    __slots__ = ("checkpoints",)
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    checkpoints: _containers.RepeatedCompositeFieldContainer[Signed]
+    def __init__(self, checkpoints: _Optional[_Iterable[_Union[Signed, _Mapping]]] = ...) -> None: ...
+
+class Logged(_message.Message):
+    __slots__ = ("number", "kind", "at", "facts", "previous", "inclusion")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    INCLUSION_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    kind: str
+    at: int
+    facts: str
+    previous: bytes
+    inclusion: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, number: _Optional[int] = ..., kind: _Optional[str] = ..., at: _Optional[int] = ..., facts: _Optional[str] = ..., previous: _Optional[bytes] = ..., inclusion: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Receipt(_message.Message):
+    __slots__ = ("announcement", "entries", "checkpoint")
+    ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    announcement: bytes
+    entries: _containers.RepeatedCompositeFieldContainer[Logged]
+    checkpoint: Signed
+    def __init__(self, announcement: _Optional[bytes] = ..., entries: _Optional[_Iterable[_Union[Logged, _Mapping]]] = ..., checkpoint: _Optional[_Union[Signed, _Mapping]] = ...) -> None: ...
+
+class HospitalReceipt(_message.Message):
+    __slots__ = ("site", "receipt")
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    site: str
+    receipt: Receipt
+    def __init__(self, site: _Optional[str] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
+
+class Evidence(_message.Message):
+    __slots__ = ("release", "roster", "catalogue", "receipts", "coordinator", "witnesses")
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    CATALOGUE_FIELD_NUMBER: _ClassVar[int]
+    RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    WITNESSES_FIELD_NUMBER: _ClassVar[int]
+    release: Signed
+    roster: Signed
+    catalogue: bytes
+    receipts: _containers.RepeatedCompositeFieldContainer[HospitalReceipt]
+    coordinator: Receipt
+    witnesses: _containers.RepeatedCompositeFieldContainer[Signed]
+    def __init__(self, release: _Optional[_Union[Signed, _Mapping]] = ..., roster: _Optional[_Union[Signed, _Mapping]] = ..., catalogue: _Optional[bytes] = ..., receipts: _Optional[_Iterable[_Union[HospitalReceipt, _Mapping]]] = ..., coordinator: _Optional[_Union[Receipt, _Mapping]] = ..., witnesses: _Optional[_Iterable[_Union[Signed, _Mapping]]] = ...) -> None: ...
+
 class NodeStatus(_message.Message):
-    __slots__ = ("lifetime_units", "remaining_units", "tables", "loaded")
+    __slots__ = ("lifetime_units", "remaining_units", "tables", "loaded", "holds", "paused")
     LIFETIME_UNITS_FIELD_NUMBER: _ClassVar[int]
     REMAINING_UNITS_FIELD_NUMBER: _ClassVar[int]
     TABLES_FIELD_NUMBER: _ClassVar[int]
     LOADED_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
     lifetime_units: int
     remaining_units: int
     tables: _containers.RepeatedScalarFieldContainer[str]
     loaded: _containers.RepeatedCompositeFieldContainer[LoadedThrough]
-    def __init__(self, lifetime_units: _Optional[int] = ..., remaining_units: _Optional[int] = ..., tables: _Optional[_Iterable[str]] = ..., loaded: _Optional[_Iterable[_Union[LoadedThrough, _Mapping]]] = ...) -> None: ...
+    holds: bool
+    paused: bool
+    def __init__(self, lifetime_units: _Optional[int] = ..., remaining_units: _Optional[int] = ..., tables: _Optional[_Iterable[str]] = ..., loaded: _Optional[_Iterable[_Union[LoadedThrough, _Mapping]]] = ..., holds: _Optional[bool] = ..., paused: _Optional[bool] = ...) -> None: ...
 
 class LoadedThrough(_message.Message):
     __slots__ = ("table", "day")
@@ -361,8 +498,18 @@ class Refusal(_message.Message):
     reference: str
     def __init__(self, announcement: _Optional[bytes] = ..., code: _Optional[str] = ..., reference: _Optional[str] = ...) -> None: ...
 
+class Verdict(_message.Message):
+    __slots__ = ("request", "stand", "reference")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    STAND_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    request: bytes
+    stand: Stand
+    reference: str
+    def __init__(self, request: _Optional[bytes] = ..., stand: _Optional[_Union[Stand, str]] = ..., reference: _Optional[str] = ...) -> None: ...
+
 class NodeMessage(_message.Message):
-    __slots__ = ("hello", "upload", "refusal", "status", "epoch_key", "deposits", "confirmation", "shares")
+    __slots__ = ("hello", "upload", "refusal", "status", "epoch_key", "deposits", "confirmation", "shares", "verdict", "checkpoint", "receipt", "witness")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
@@ -371,6 +518,10 @@ class NodeMessage(_message.Message):
     DEPOSITS_FIELD_NUMBER: _ClassVar[int]
     CONFIRMATION_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    WITNESS_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     upload: Signed
     refusal: Refusal
@@ -379,7 +530,17 @@ class NodeMessage(_message.Message):
     deposits: Deposits
     confirmation: Confirmation
     shares: Shares
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., upload: _Optional[_Union[Signed, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ..., epoch_key: _Optional[_Union[Signed, _Mapping]] = ..., deposits: _Optional[_Union[Deposits, _Mapping]] = ..., confirmation: _Optional[_Union[Confirmation, _Mapping]] = ..., shares: _Optional[_Union[Shares, _Mapping]] = ...) -> None: ...
+    verdict: Verdict
+    checkpoint: Signed
+    receipt: Receipt
+    witness: Signed
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., upload: _Optional[_Union[Signed, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ..., epoch_key: _Optional[_Union[Signed, _Mapping]] = ..., deposits: _Optional[_Union[Deposits, _Mapping]] = ..., confirmation: _Optional[_Union[Confirmation, _Mapping]] = ..., shares: _Optional[_Union[Shares, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., checkpoint: _Optional[_Union[Signed, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., witness: _Optional[_Union[Signed, _Mapping]] = ...) -> None: ...
+
+class Proposal(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: Signed
+    def __init__(self, request: _Optional[_Union[Signed, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("protocol", "roster", "catalogue")
@@ -400,7 +561,7 @@ class Closing(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class CoordinatorMessage(_message.Message):
-    __slots__ = ("welcome", "roster", "announcement", "release", "closing", "open_epoch", "freeze", "confirm", "unmask")
+    __slots__ = ("welcome", "roster", "announcement", "release", "closing", "open_epoch", "freeze", "confirm", "unmask", "proposal", "heads")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ROSTER_FIELD_NUMBER: _ClassVar[int]
     ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
@@ -410,6 +571,8 @@ class CoordinatorMessage(_message.Message):
     FREEZE_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_FIELD_NUMBER: _ClassVar[int]
     UNMASK_FIELD_NUMBER: _ClassVar[int]
+    PROPOSAL_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     roster: Signed
     announcement: Signed
@@ -419,7 +582,9 @@ class CoordinatorMessage(_message.Message):
     freeze: Freeze
     confirm: Confirm
     unmask: Unmask
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., roster: _Optional[_Union[Signed, _Mapping]] = ..., announcement: _Optional[_Union[Signed, _Mapping]] = ..., release: _Optional[_Union[Signed, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ..., open_epoch: _Optional[_Union[OpenEpoch, _Mapping]] = ..., freeze: _Optional[_Union[Freeze, _Mapping]] = ..., confirm: _Optional[_Union[Confirm, _Mapping]] = ..., unmask: _Optional[_Union[Unmask, _Mapping]] = ...) -> None: ...
+    proposal: Proposal
+    heads: Heads
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., roster: _Optional[_Union[Signed, _Mapping]] = ..., announcement: _Optional[_Union[Signed, _Mapping]] = ..., release: _Optional[_Union[Signed, _Mapping]] = ..., closing: _Optional[_Union[Closing, _Mapping]] = ..., open_epoch: _Optional[_Union[OpenEpoch, _Mapping]] = ..., freeze: _Optional[_Union[Freeze, _Mapping]] = ..., confirm: _Optional[_Union[Confirm, _Mapping]] = ..., unmask: _Optional[_Union[Unmask, _Mapping]] = ..., proposal: _Optional[_Union[Proposal, _Mapping]] = ..., heads: _Optional[_Union[Heads, _Mapping]] = ...) -> None: ...
 
 class Nothing(_message.Message):
     __slots__ = ()
@@ -460,7 +625,7 @@ class SiteProgress(_message.Message):
     def __init__(self, site: _Optional[str] = ..., state: _Optional[str] = ..., reference: _Optional[str] = ...) -> None: ...
 
 class RequestStatus(_message.Message):
-    __slots__ = ("id", "state", "analyst", "statement", "purpose", "rho_units", "created_at", "updated_at", "expires_at", "asked", "connected", "answered", "needed", "sites", "code", "release", "reused")
+    __slots__ = ("id", "state", "analyst", "statement", "purpose", "rho_units", "created_at", "updated_at", "expires_at", "asked", "connected", "answered", "needed", "sites", "code", "release", "reused", "held", "reason")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ANALYST_FIELD_NUMBER: _ClassVar[int]
@@ -478,6 +643,8 @@ class RequestStatus(_message.Message):
     CODE_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     REUSED_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     state: State
     analyst: str
@@ -495,7 +662,9 @@ class RequestStatus(_message.Message):
     code: str
     release: bytes
     reused: bool
-    def __init__(self, id: _Optional[bytes] = ..., state: _Optional[_Union[State, str]] = ..., analyst: _Optional[str] = ..., statement: _Optional[str] = ..., purpose: _Optional[str] = ..., rho_units: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., asked: _Optional[int] = ..., connected: _Optional[int] = ..., answered: _Optional[int] = ..., needed: _Optional[int] = ..., sites: _Optional[_Iterable[_Union[SiteProgress, _Mapping]]] = ..., code: _Optional[str] = ..., release: _Optional[bytes] = ..., reused: _Optional[bool] = ...) -> None: ...
+    held: int
+    reason: str
+    def __init__(self, id: _Optional[bytes] = ..., state: _Optional[_Union[State, str]] = ..., analyst: _Optional[str] = ..., statement: _Optional[str] = ..., purpose: _Optional[str] = ..., rho_units: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., asked: _Optional[int] = ..., connected: _Optional[int] = ..., answered: _Optional[int] = ..., needed: _Optional[int] = ..., sites: _Optional[_Iterable[_Union[SiteProgress, _Mapping]]] = ..., code: _Optional[str] = ..., release: _Optional[bytes] = ..., reused: _Optional[bool] = ..., held: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RequestId(_message.Message):
     __slots__ = ("id",)

@@ -152,6 +152,11 @@ class AnalystsStub:
                 request_serializer=protocols_dot_wire__pb2.RosterVersion.SerializeToString,
                 response_deserializer=protocols_dot_wire__pb2.Signed.FromString,
                 _registered_method=True)
+        self.Prove = channel.unary_unary(
+                '/farr.v1.Analysts/Prove',
+                request_serializer=protocols_dot_wire__pb2.RequestId.SerializeToString,
+                response_deserializer=protocols_dot_wire__pb2.Evidence.FromString,
+                _registered_method=True)
 
 
 class AnalystsServicer:
@@ -207,6 +212,13 @@ class AnalystsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Prove(self, request, context):
+        """what a third party needs to check a release
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AnalystsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -249,6 +261,11 @@ def add_AnalystsServicer_to_server(servicer, server):
                     servicer.Roster,
                     request_deserializer=protocols_dot_wire__pb2.RosterVersion.FromString,
                     response_serializer=protocols_dot_wire__pb2.Signed.SerializeToString,
+            ),
+            'Prove': grpc.unary_unary_rpc_method_handler(
+                    servicer.Prove,
+                    request_deserializer=protocols_dot_wire__pb2.RequestId.FromString,
+                    response_serializer=protocols_dot_wire__pb2.Evidence.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -467,6 +484,33 @@ class Analysts:
             '/farr.v1.Analysts/Roster',
             protocols_dot_wire__pb2.RosterVersion.SerializeToString,
             protocols_dot_wire__pb2.Signed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Prove(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/farr.v1.Analysts/Prove',
+            protocols_dot_wire__pb2.RequestId.SerializeToString,
+            protocols_dot_wire__pb2.Evidence.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,7 +4,8 @@ QueryError
 ├── CatalogueError     the federation's agreement is wrong: which file, which key
 ├── StatementError     the question is not one that Farr answers: where in the text
 ├── PlanError          bytes that claim to be a plan are not one, or do not fit the catalogue
-└── PrivacyError       the privacy asked for cannot be given
+├── PrivacyError       the privacy asked for cannot be given
+└── AuthorityError     the question reaches beyond the authority of whoever asks it
 """
 
 from __future__ import annotations
@@ -75,3 +76,12 @@ class PrivacyError(QueryError):
     """The privacy or accuracy asked for cannot be given."""
 
     code = "privacy"
+
+
+class AuthorityError(QueryError):
+    """A question reaches beyond the authority of whoever asks it; ``code`` is one of protocols/codes.py."""
+
+    def __init__(self, code: str, message: str, *, remedy: str) -> None:
+        """Name the code, what lies beyond and what may be asked instead."""
+        super().__init__(message, remedy=remedy)
+        self.code = code

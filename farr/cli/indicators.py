@@ -10,7 +10,7 @@ import click
 import typer
 
 from farr.cli import output
-from farr.cli.options import AsJson, Home, Progress
+from farr.cli.options import AsJson, Home, Patience, Progress, Purpose, Reason
 from farr.late import Late
 from farr.texts import N_, _
 from protocols.farrsum.parameters import Trust
@@ -145,7 +145,9 @@ def run(
             help=N_("What to do if hospitals have not loaded the whole period: stop, ask, or leave them out.")
         ),
     ] = Late.STOP,
-    purpose: Annotated[str, typer.Option(metavar="TEXT", help=N_("Why you ask; hospitals see it."))] = "",
+    purpose: Purpose = "",
+    reason: Reason = "",
+    patience: Patience = "1d",
     timeout: Annotated[
         float | None, typer.Option(min=0.1, metavar="S", help=N_("Wait at most S seconds; the request goes on."))
     ] = None,
@@ -165,7 +167,8 @@ def run(
     from farr.cli.showing import Wanted
     from farr.cli.waiting import Waiting
     from farr.indicator_report import report_of
-    from farr.indicators import Run, Scope, purpose_of, round_of
+    from farr.indicators import Run, Scope, reason_of, round_of
+    from farr.mandated import patience_of
     from farr.periods import period_of
     from farr.signed_packs import trusted
 
@@ -185,7 +188,17 @@ def run(
         run = Run(pack=chosen, scope=scope, catalogue=federation.catalogue, sites=federation.known.roster.nodes)
         asked = round_of(run, chosen.named(tuple(names or ())), skip=everything)
         terms = Terms(
-            epsilon=epsilon, minimum=minimum, purpose=purpose_of(asked, purpose), fresh=fresh, trust=trust, late=late
+            epsilon=epsilon,
+            minimum=minimum,
+            purpose=purpose,
+            reason=reason_of(asked, reason),
+            pack=chosen.digest,
+            # Where patients live is what a run by residence alone is about, so the mandate is read that way.
+            by_residence=bool(scope.residence and not scope.region),
+            patience=patience_of(patience),
+            fresh=fresh,
+            trust=trust,
+            late=late,
         )
         if dry_run:
             asking = federation.estimate(asked.question, terms)

@@ -9,7 +9,18 @@ import typer
 
 from farr import tables
 from farr.cli import output
-from farr.cli.options import AlarmMethod, AsJson, Export, Home, Plot, Progress
+from farr.cli.options import (
+    AlarmMethod,
+    AsJson,
+    ByResidence,
+    Export,
+    Home,
+    Patience,
+    Plot,
+    Progress,
+    Purpose,
+    Reason,
+)
 from farr.late import Late
 from farr.texts import N_, _
 from protocols.farrsum.parameters import Trust
@@ -80,7 +91,10 @@ def query(
     suppress: Annotated[
         bool, typer.Option("--suppress", help=N_("Show — where the noise is more than a third of the figure."))
     ] = False,
-    purpose: Annotated[str, typer.Option(metavar="TEXT", help=N_("Why you ask; hospitals see it."))] = "",
+    purpose: Purpose = "",
+    reason: Reason = "",
+    by_residence: ByResidence = False,
+    patience: Patience = "1d",
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help=N_("Wait for the answer, or print the request's id."))
     ] = True,
@@ -98,13 +112,14 @@ def query(
     from farr.asking import Terms
     from farr.cli.showing import Wanted, show
     from farr.cli.waiting import Waiting
+    from farr.mandated import patience_of
 
     wanted = Wanted(plot=plot, export=export, alarms=alarms)
     wanted.check()
     text = sys.stdin.read() if statement == "-" else statement
     terms = Terms(
-        epsilon=epsilon, within=within, expect=expect, minimum=minimum, purpose=purpose, fresh=fresh, trust=trust,
-        late=late,
+        epsilon=epsilon, within=within, expect=expect, minimum=minimum, purpose=purpose, reason=reason,
+        by_residence=by_residence, patience=patience_of(patience), fresh=fresh, trust=trust, late=late,
     )  # fmt: skip
     with connect(home) as federation:
         if dry_run:

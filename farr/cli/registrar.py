@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from farr import tables
-from farr.cli import output
+from farr.cli import mandates, output
 from farr.cli.options import AsJson
 from farr.texts import N_, _
 
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
     from protocols.wire_pb2 import Role
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help=N_("Admit and remove members: init, token, admit, roster, revoke.")
+    add_completion=False,
+    no_args_is_help=True,
+    help=N_("Admit and remove members: init, token, admit, roster, mandate, revoke."),
 )
 
 Home = Annotated[
@@ -43,7 +44,7 @@ TOKEN = N_(
     "Make a one-time join token for a hospital or an analyst. Hand it over in person or by a sealed way: whoever has "
     "it can join in that member's place until it is used.\n\n\b\n"
     '  farr registrar token --home r --node st-mary --label "St Mary\'s" --attribute country=UK --out st-mary.token\n'
-    "  farr registrar token --home r --analyst li"
+    "  farr registrar token --home r --analyst li --authority prefecture --region 3301 --purpose statistics"
 )
 ADMIT = N_(
     "Visit the coordinator: admit whoever applied with a good token, and publish the new roster.\n\n\b\n"
@@ -99,6 +100,12 @@ def token(  # noqa: PLR0917 - options are named on a command line
     ] = None,
     address: Address = "",
     days: Annotated[int, typer.Option(min=1, max=90, help=N_("Days for which the token can be used."))] = 7,
+    authority: mandates.AuthorityName = None,
+    region: mandates.Region = None,
+    purpose: mandates.Purpose = None,
+    table: mandates.TableName = None,
+    project: mandates.Project = None,
+    until: mandates.Until = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help=N_("Write it to a new file that only you can read."))
     ] = None,
@@ -108,9 +115,13 @@ def token(  # noqa: PLR0917 - options are named on a command line
     from farr import files
     from farr.coordinating import checked_address
     from farr.registrar.founding import at_work
+    from farr.registrar.mandates import Wish, agreed, written
     from farr.registrar.tokens import Invitation, give
 
     member, role = _invited(node, analyst)
+    wish = mandates.wish_of(authority, region, purpose, table, project, until)
+    if node and wish != Wish():
+        raise typer.BadParameter(_("a hospital asks nothing: give a mandate with --analyst"))
     if out is not None and out.exists():
         raise FileExistsError(errno.EEXIST, _("there is a file already"), str(out))
     with at_work(home) as registrar:
@@ -122,25 +133,34 @@ def token(  # noqa: PLR0917 - options are named on a command line
             label_zh=label_zh,
             attributes=dict(_attribute(each) for each in attribute or ()),
             days=days,
+            mandate=None if node else written(wish, None, agreed(registrar)),
         )
         line = give(registrar, invitation, now=_now())
     if out is not None:
         files.create_private(out, line.encode() + b"\n")
     if as_json:
-        output.as_json({"member": member, "days": days, **({"file": str(out)} if out else {"token": line})})
+        given = {} if node else {"mandate": mandates.plain(invitation.mandate)}
+        output.as_json({"member": member, "days": days, **given, **({"file": str(out)} if out else {"token": line})})
     elif out is None:
         sys.stdout.write(line + "\n")
     if not as_json:
         _say(_("Good for {days} days, once: whoever has it can join as {member}.").format(days=days, member=member))
+    if analyst and not as_json:
+        _say(_("{member} may ask: {mandate}").format(member=member, mandate=mandates.in_words(invitation.mandate)))
 
 
 @app.command(help=ADMIT)
 def admit(
+    *,
     home: Home,
     wait: Annotated[
         int, typer.Option(min=0, metavar="N", help=N_("Go on until N members were admitted, or no token is left."))
     ] = 0,
     timeout: Annotated[float, typer.Option(min=0, metavar="S", help=N_("Seconds to wait at most."))] = 600.0,
+    rotate: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help=N_("Let this member have a new signing key, after asking it by telephone.")),
+    ] = None,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
@@ -149,12 +169,14 @@ def admit(
     from farr.registrar.founding import at_work
 
     with at_work(home) as registrar:
-        outcome = visit(registrar, wait=wait, timeout=timeout, address=address, say=_say)
+        outcome = visit(registrar, wait=wait, timeout=timeout, rotate=rotate or (), address=address, say=_say)
     if as_json:
         output.as_json(
             {
                 "version": outcome.version,
                 "admitted": list(outcome.admitted),
+                "renewed": list(outcome.renewed),
+                "rotating": list(outcome.rotating),
                 "refused": [{"member": each.member, "code": each.code} for each in outcome.refused],
             }
         )
@@ -177,15 +199,20 @@ def roster(home: Home, as_json: AsJson = False) -> None:
                 "version": held.version,
                 "catalogue": held.catalogue_digest.hex(),
                 "members": [_plain(member) for member in held.members],
-                "invited": [{"id": grant.member, "expires": _moment(grant.expires_at)} for grant in invited],
+                "invited": [{"id": grant.member, "expires": mandates.moment(grant.expires_at)} for grant in invited],
             }
         )
     else:
         _show_roster(held)
         for grant in invited:
             output.line(
-                _("{member} is invited until {day}.").format(member=grant.member, day=_moment(grant.expires_at)[:10])
+                _("{member} is invited until {day}.").format(
+                    member=grant.member, day=mandates.moment(grant.expires_at)[:10]
+                )
             )
+
+
+app.command(help=mandates.MANDATE)(mandates.mandate)
 
 
 @app.command(help=REVOKE)
@@ -253,13 +280,15 @@ def _plain(member: Member) -> dict[str, object]:
         "role": role_name(member.role),
         "label": {"en": member.label_en, "zh": member.label_zh},
         "attributes": dict(member.attributes),
-        "joined": _moment(member.joined_at),
-        "expires": _moment(member.expires_at),
+        "joined": mandates.moment(member.joined_at),
+        "expires": mandates.moment(member.expires_at),
+        **({"mandate": mandates.plain(member.mandate)} if member.mandate else {}),
     }
 
 
 def _show_roster(held: Roster) -> None:
     from farr.home import role_name
+    from protocols.wire_pb2 import Role
 
     output.line(_("{federation}, roster {version}").format(federation=held.federation, version=held.version))
     headers = (_("id"), _("role"), _("label"), _("attributes"), _("joined"), _("expires"))
@@ -269,12 +298,17 @@ def _show_roster(held: Roster) -> None:
             role_name(member.role),
             " ".join(label for label in (member.label_en, member.label_zh) if label),
             ", ".join(f"{name}={value}" for name, value in member.attributes.items()),
-            _moment(member.joined_at)[:10],
-            _moment(member.expires_at)[:10],
+            mandates.moment(member.joined_at)[:10],
+            mandates.moment(member.expires_at)[:10],
         )
         for member in held.members
     ]
     output.table(tables.table(headers, rows))
+    for member in held.members:
+        if member.role == Role.ROLE_ANALYST:
+            output.line(
+                _("{member} may ask: {mandate}").format(member=member.id, mandate=mandates.in_words(member.mandate))
+            )
 
 
 def _show_outcome(outcome: Outcome) -> None:
@@ -285,16 +319,18 @@ def _show_outcome(outcome: Outcome) -> None:
             count=len(outcome.admitted), version=outcome.version
         )
     )
+    for member in outcome.rotating:
+        output.line(
+            _("{member} asks for a new signing key. Ask it by telephone, then: {command}").format(
+                member=member, command=f"farr registrar admit --rotate {member}"
+            )
+        )
     for refused in outcome.refused:
         output.line(
             _("Refused {member} ({code}): {reason}").format(
                 member=refused.member or _("somebody"), code=refused.code, reason=advice(refused.code)
             )
         )
-
-
-def _moment(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _now() -> int:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from farr.errors import FarrError
+from farr.registrar import renewing
 from farr.registrar.ca import expires_at
 from farr.registrar.founding import Registrar
+from farr.registrar.mandates import until
 from farr.registrar.registry import Grant
 from farr.texts import _
 from protocols import joining
@@ -38,12 +40,21 @@ class Decision:
 
     admitted: tuple[str, ...]
     """Ids of the new members."""
+    renewed: tuple[str, ...]
+    """Ids of the members whose certificate was renewed."""
+    rotating: tuple[str, ...]
+    """Ids of the members that ask for a new signing key and wait for the registrar's word."""
     refused: tuple[Refused, ...]
     """The others."""
 
 
-def decide(registrar: Registrar, waiting: Sequence[SignedApplication], *, now: int) -> Decision:
+def decide(
+    registrar: Registrar, waiting: Sequence[SignedApplication], *, now: int, rotate: Collection[str] = ()
+) -> Decision:
     """Admit every application that a good token signed: issue certificates, and sign one roster with all new members.
+
+    An application that a member signed with its present certificate renews that; one that names another signing key
+    waits until the member's id is in ``rotate``.
 
     Everything is durable when it returns; ``publication`` then says what the coordinator should hear.
 
@@ -51,27 +62,38 @@ def decide(registrar: Registrar, waiting: Sequence[SignedApplication], *, now: i
     named. Test: tests/farr/test_registrar.py::test_a_token_admits_once.
     """
     refused: list[Refused] = []
-    new: list[Member] = []
+    admitted: list[str] = []
+    again: list[str] = []
+    rotating: list[str] = []
     with registrar.registry.transaction():
         _signed, held = registrar.roster()
+        members = dict(held.by_id)
         for application in waiting:
             token, grant = b"", None
             try:
                 token = joining.token_of(application)
                 grant = registrar.registry.grant(token)
+                renews = grant is None
+                grant = grant or renewing.present_of(registrar, held, token, now=now)
                 if grant is None:
                     raise Rejected("bad-token", "unknown")  # noqa: TRY301
-                accepted = _check(application, grant, (*held.members, *new), federation=held.federation, now=now)
+                accepted = _check(application, grant, members, federation=held.federation, now=now, renews=renews)
+                if renews and renewing.rotates(accepted, members[grant.member], rotate):
+                    rotating.append(grant.member)
+                    continue
             except Rejected as refusal:
                 refused.append(Refused(member=grant.member if grant else "", token=token, code=refusal.code))
                 continue
-            if grant.certificate is None:
-                new.append(_admit(registrar, grant, accepted, now=now))
-            else:
+            if grant.certificate is not None:
                 registrar.registry.publish_again(token)
-        if new:
-            registrar.enact((*held.members, *new), now=now)
-    return Decision(admitted=tuple(member.id for member in new), refused=tuple(refused))
+                continue
+            if renews:
+                registrar.registry.add_grant(grant)
+            members[grant.member] = _admit(registrar, grant, accepted, members.get(grant.member), now=now)
+            (again if renews else admitted).append(grant.member)
+        if admitted or again:
+            registrar.enact(tuple(members.values()), now=now)
+    return Decision(admitted=tuple(admitted), renewed=tuple(again), rotating=tuple(rotating), refused=tuple(refused))
 
 
 def publication(registrar: Registrar, refused: Sequence[Refused] = ()) -> Publication:
@@ -123,7 +145,13 @@ def revoke(registrar: Registrar, member: str, *, now: int) -> Roster:
 
 
 def _check(
-    signed: SignedApplication, grant: Grant, members: Sequence[Member], *, federation: str, now: int
+    signed: SignedApplication,
+    grant: Grant,
+    members: Mapping[str, Member],
+    *,
+    federation: str,
+    now: int,
+    renews: bool,
 ) -> joining.Application:
     """Return an application that is to be admitted, or that was and is repeated; raise Rejected for any other."""
     if grant.certificate is None and grant.expires_at < now:
@@ -139,24 +167,33 @@ def _check(
         if not _is_repeated(application, grant.certificate, members):
             raise Rejected("bad-token", "used")
         return application
-    if any(member.identity_key == application.identity_key for member in members):
+    if any(
+        member.identity_key == application.identity_key and member.id != application.id for member in members.values()
+    ):
         raise Rejected("key-in-use", application.id)
-    if any(member.id == application.id for member in members):
+    known = members.get(application.id)
+    # A token lets a member in again only once its certificate has ended; before that it would displace it.
+    if known is not None and not renews and (known.expires_at >= now or known.role != application.role):
         raise Rejected("bad-token", "a member has this id")
     return application
 
 
-def _is_repeated(application: joining.Application, certificate: bytes, members: Sequence[Member]) -> bool:
+def _is_repeated(application: joining.Application, certificate: bytes, members: Mapping[str, Member]) -> bool:
     digest = hashlib.sha256(certificate).digest()
     return any(
-        member.certificate_digest == digest and member.identity_key == application.identity_key for member in members
+        member.certificate_digest == digest and member.identity_key == application.identity_key
+        for member in members.values()
     )
 
 
-def _admit(registrar: Registrar, grant: Grant, application: joining.Application, *, now: int) -> Member:
+def _admit(
+    registrar: Registrar, grant: Grant, application: joining.Application, known: Member | None, *, now: int
+) -> Member:
     key = joining.certificate_key(application)
     certificate = registrar.authority.issue(grant.member, grant.role, key, now=now)
     registrar.registry.use(grant.token, certificate)
+    if known is not None:
+        return renewing.renewed(known, application, certificate, now=now)
     return Member(
         id=grant.member,
         role=grant.role,
@@ -167,6 +204,7 @@ def _admit(registrar: Registrar, grant: Grant, application: joining.Application,
         attributes=grant.attributes,
         joined_at=now,
         expires_at=expires_at(certificate),
+        mandate=until(grant.mandate, expires_at(certificate)),
     )
 
 

@@ -5,6 +5,7 @@ One SQLite file. The newest roster is the whole truth about membership; nothing 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -13,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from protocols import mandate as mandates
 from protocols.errors import ProtocolError
+from protocols.mandate import Mandate
 from protocols.schema import migrate
+from protocols.wire_pb2 import Mandate as Message
 from protocols.wire_pb2 import Role, Signed
 
 FILE = "registrar.sqlite"
@@ -33,6 +37,7 @@ _MIGRATIONS = (
         certificate BLOB, published INTEGER NOT NULL DEFAULT 0 CHECK (published <= (certificate IS NOT NULL))
     ) STRICT, WITHOUT ROWID
     """,
+    "ALTER TABLE grants ADD COLUMN mandate BLOB",
 )
 
 
@@ -58,12 +63,15 @@ class Federation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a token admits. The token's private key is not kept, so this record admits nobody."""
+    """What a token admits. The token's private key is not kept, so this record admits nobody.
+
+    A renewal is kept as one too: there the member's present certificate stands in the token's place.
+    """
 
     token: bytes
-    """SHA-256 of the token's certificate (DER)."""
+    """SHA-256 of the token's certificate (DER), or of the one that is renewed."""
     public_key: bytes
-    """The token's P-256 public key, DER (SubjectPublicKeyInfo)."""
+    """Its P-256 public key, DER (SubjectPublicKeyInfo)."""
     member: str
     """Member id."""
     role: Role
@@ -78,6 +86,8 @@ class Grant:
     """Seconds since 1970, UTC: it admits nobody afterwards."""
     certificate: bytes | None = None
     """The member's certificate, DER; None: the token was not used yet."""
+    mandate: Mandate | None = None
+    """What an analyst may ask; None: nothing."""
 
 
 class Registry:
@@ -140,7 +150,7 @@ class Registry:
         """Keep what a new token admits; an earlier token for the same member that was not used is void from now on."""
         self.void(grant.member)
         self._connection.execute(
-            "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 0)",
+            "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 0, ?)",
             (
                 grant.token,
                 grant.public_key,
@@ -150,6 +160,7 @@ class Registry:
                 grant.label_zh,
                 json.dumps(dict(grant.attributes), ensure_ascii=False),
                 grant.expires_at,
+                _kept(grant.mandate),
             ),
         )
 
@@ -161,6 +172,15 @@ class Registry:
     def grant(self, token: bytes) -> Grant | None:
         """Return what a token admits; None when there is no such token."""
         return next(iter(self._grants("WHERE token = ?", (token,))), None)
+
+    def certificate(self, member: str, digest: bytes) -> bytes | None:
+        """Return the certificate (DER) of a member by its SHA-256; None where this registrar did not issue it."""
+        issued = self._connection.execute(
+            "SELECT certificate FROM grants WHERE member = ? AND certificate IS NOT NULL "
+            "UNION ALL SELECT coordinator FROM federation UNION ALL SELECT certificate FROM federation",
+            (member,),
+        )
+        return next((bytes(der) for (der,) in issued if hashlib.sha256(der).digest() == digest), None)
 
     def outstanding(self, now: int) -> tuple[Grant, ...]:
         """Return what the tokens that can still be used admit, by member id."""
@@ -188,19 +208,27 @@ class Registry:
         return row
 
     def _grants(self, where: str, values: tuple[object, ...]) -> tuple[Grant, ...]:
-        columns = "token, public_key, member, role, label_en, label_zh, attributes, expires_at, certificate"
+        columns = "token, public_key, member, role, label_en, label_zh, attributes, expires_at, certificate, mandate"
         rows = self._connection.execute(f"SELECT {columns} FROM grants {where}", values)  # noqa: S608
-        return tuple(
-            Grant(
-                token=token,
-                public_key=public_key,
-                member=member,
-                role=role,
-                label_en=label_en,
-                label_zh=label_zh,
-                attributes=json.loads(attributes),
-                expires_at=expires_at,
-                certificate=certificate,
-            )
-            for token, public_key, member, role, label_en, label_zh, attributes, expires_at, certificate in rows
-        )
+        return tuple(map(_grant, rows))
+
+
+def _grant(row: tuple[Any, ...]) -> Grant:
+    token, public_key, member, role, label_en, label_zh, attributes, expires_at, certificate, mandate = row
+    return Grant(
+        token=token,
+        public_key=public_key,
+        member=member,
+        role=role,
+        label_en=label_en,
+        label_zh=label_zh,
+        attributes=json.loads(attributes),
+        expires_at=expires_at,
+        certificate=certificate,
+        mandate=None if mandate is None else mandates.from_message(Message.FromString(mandate)),
+    )
+
+
+def _kept(mandate: Mandate | None) -> bytes | None:
+    message = mandates.to_message(mandate)
+    return None if message is None else message.SerializeToString(deterministic=True)

@@ -15,6 +15,7 @@ from farr.registrar.founding import Registrar
 from farr.registrar.registry import Grant
 from farr.texts import _
 from protocols import checks
+from protocols.mandate import Mandate
 from protocols.token import SCALAR_BYTES, JoinToken, encode
 from protocols.wire_pb2 import Role
 from queries.catalogue_file import read_catalogue
@@ -44,6 +45,8 @@ class Invitation:
     """Public facts, such as a hospital's country."""
     days: int = DAYS
     """Life of the token."""
+    mandate: Mandate | None = None
+    """What an analyst may ask; None: nothing."""
 
 
 def give(registrar: Registrar, invitation: Invitation, *, now: int) -> str:
@@ -75,9 +78,12 @@ def give(registrar: Registrar, invitation: Invitation, *, now: int) -> str:
         label_zh=invitation.label_zh,
         attributes=dict(invitation.attributes),
         expires_at=now + invitation.days * DAY,
+        mandate=invitation.mandate,
     )
     with registrar.registry.transaction():
-        if invitation.member in registrar.roster()[1].by_id:
+        known = registrar.roster()[1].by_id.get(invitation.member)
+        # Once its certificate has ended a member cannot renew it: a token lets it in again, under what the roster says.
+        if known is not None and (known.expires_at >= now or known.role != invitation.role):
             raise FarrError(
                 "member-already",
                 _("{member} is a member already").format(member=invitation.member),

@@ -9,6 +9,7 @@ import numpy as np
 
 from protocols import request as requests
 from protocols.announcement import Announcement
+from protocols.mandate import Mandate
 from protocols.request import Request
 from protocols.roster import Member, Roster
 from protocols.signing import IdentityKey
@@ -29,6 +30,9 @@ def key_of(name):
 
 REGISTRAR = key_of("registrar")
 
+MANDATE = Mandate(authority="nation", purposes=("audit", "statistics"), expires_at=NOW + 500_000)
+"""Of every analyst: everything, for one of two purposes."""
+
 
 def member(name, role, **changes):
     """Return a member."""
@@ -42,6 +46,7 @@ def member(name, role, **changes):
         attributes={"country": "UK"} if role == Role.ROLE_NODE else {},
         joined_at=NOW - 1000,
         expires_at=NOW + 1_000_000,
+        mandate=MANDATE if role == Role.ROLE_ANALYST else None,
     )
     return replace(value, **changes)
 

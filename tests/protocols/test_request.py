@@ -8,7 +8,7 @@ from protocols.farrsum.parameters import Trust
 from protocols.signing import sign
 from protocols.wire_pb2 import Request as RequestMessage
 from protocols.wire_pb2 import Role, Signed
-from tests.protocols.parties import FEDERATION, NOW, key_of, member, request, roster
+from tests.protocols.parties import FEDERATION, MANDATE, NOW, key_of, member, request, roster
 
 OTHER = {
     "federation": "elsewhere",
@@ -24,6 +24,10 @@ OTHER = {
     "statement": "SELECT 2",
     "fresh": True,
     "trust": Trust.NONE,
+    "reason": "another",
+    "pack": bytes(32),
+    "by_residence": True,
+    "patience": 60,
 }
 
 
@@ -87,6 +91,58 @@ def test_a_request_out_of_range_is_refused_although_signed(changes, code):
     """Times, sizes, ids, hospitals and price."""
     with pytest.raises(Rejected, match=code):
         requests.read(requests.write(request(**changes), key_of("ada")), roster=roster(), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"reason": "x" * 201}, "oversized"),
+        ({"pack": bytes(31)}, "malformed"),
+        ({"patience": requests.LONGEST_LIFE + 1}, "malformed"),
+    ],
+)
+def test_a_reason_a_pack_and_a_patience_have_their_bounds(changes, code):
+    """What is for people stays short, a digest is a digest, and nobody waits longer than a request may live."""
+    with pytest.raises(Rejected, match=code):
+        requests.read(requests.write(request(**changes), key_of("ada")), roster=roster(), now=NOW)
+
+
+def with_mandate(mandate):
+    """Return the roster with another mandate of its analyst."""
+    ada = member("ada", Role.ROLE_ANALYST, mandate=mandate)
+    return roster(members=(ada, *(each for each in roster().members if each.id != "ada")))
+
+
+@pytest.mark.parametrize(
+    ("mandate", "purpose", "code"),
+    [
+        (None, "audit", "no-mandate"),
+        (replace(MANDATE, purposes=()), "audit", "no-mandate"),
+        (replace(MANDATE, authority="auditor", purposes=()), "audit", "no-mandate"),
+        (MANDATE, "research", "wrong-purpose"),
+        (MANDATE, "", "wrong-purpose"),
+        (MANDATE, "audit ", "wrong-purpose"),
+        (replace(MANDATE, expires_at=NOW - 1), "audit", "expired-mandate"),
+    ],
+)
+def test_a_request_outside_its_analysts_mandate_is_refused(mandate, purpose, code):
+    """An analyst without a mandate asks nothing, one with a mandate for nothing else; an attacker with her key neither.
+
+    Otherwise a stolen or bored analyst's key would open every purpose's budget.
+    """
+    signed = requests.write(request(purpose=purpose), key_of("ada"))
+    with pytest.raises(Rejected, match=code):
+        requests.read(signed, roster=with_mandate(mandate), now=NOW)
+
+
+def test_a_mandate_that_has_ended_serves_no_request():
+    """To its last second, and not a second longer, also for a request that was signed in time."""
+    signed = requests.write(request(), key_of("ada"))
+    under = with_mandate(replace(MANDATE, expires_at=NOW + 60))
+    assert requests.read(signed, roster=under, now=NOW + 60).purpose == "audit"
+    with pytest.raises(Rejected, match="expired-mandate"):
+        requests.read(signed, roster=under, now=NOW + 61)
+    assert requests.read_form(signed, roster=under, now=NOW + 61).purpose == "audit"
 
 
 @pytest.mark.parametrize("setting", [0, 4])

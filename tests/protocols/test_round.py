@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -15,6 +16,7 @@ from protocols.errors import Rejected
 from protocols.farrsum import epoch as epochs
 from protocols.farrsum.epoch import ExchangeKey
 from protocols.rehearsal import Convened, Hospital, run_round
+from protocols.release import Release
 from protocols.request import write as write_request
 from protocols.round import close, fix_survivors, open_round, take_confirmation, take_refusal, take_shares, take_upload
 from protocols.signing import sign
@@ -75,11 +77,11 @@ def opened(**changes):
     return open_round(value, signed, entries=ENTRIES, epoch=EPOCH)
 
 
-def answer(state, site, *, values=(1, 2, 3, 1, 0), key=None, tau=None, notes=(), sealed=36 * 4):
+def answer(state, site, *, values=(1, 2, 3, 1, 0), key=None, tau=None, notes=(), sealed=36 * 4, cell=0):
     """Return a hospital's upload; its masks are of no interest here."""
     said = Upload(
         site=site, announcement=tau or state.tau, vector=vector(*values), salt=bytes(16), sealed=bytes(sealed),
-        notes=notes,
+        notes=notes, minimum_cell=cell,
     )  # fmt: skip
     return upload.write(said, federation=FEDERATION, key=key_of(key or site))
 
@@ -212,6 +214,24 @@ def test_notes_are_released_with_the_names_of_those_who_made_them():
     signed = rehearse({site: vector(1, 2, 3) for site in HOSPITALS}, notes={"brest": (Note.NOTE_OWN_ROW_WITHHELD,)})
     released = releases.read(signed, federation=FEDERATION, coordinator_key=key_of("convener").public)
     assert released.notes == {"brest": (Note.NOTE_OWN_ROW_WITHHELD,)}
+
+
+def test_the_smallest_count_to_show_is_the_strictest_of_the_round():
+    """Each hospital's own travels with its upload into the release, whose pages go by the largest."""
+    state = opened()
+    for site, cell in zip(HOSPITALS, (0, 10, 5, 0), strict=False):
+        state = take(state, answer(state, site, cell=cell))
+    assert dict(state.minimum_cells) == {HOSPITALS[1]: 10, HOSPITALS[2]: 5}
+    made = Release(
+        id=bytes(16), announcement=state.signed, vector=vector(1, 2, 3), contributors=state.answered,
+        notes={HOSPITALS[0]: (Note.NOTE_TABLE_ABSENT,)}, released_at=NOW, seconds=1.0,
+        minimum_cells=state.minimum_cells,
+    )  # fmt: skip
+    signed = releases.write(made, roster(), key_of("convener"))
+    released = releases.read(signed, federation=FEDERATION, coordinator_key=key_of("convener").public)
+    assert released.minimum_cell == 10
+    assert (released.minimum_cells, released.notes) == (made.minimum_cells, made.notes)
+    assert replace(made, minimum_cells={}).minimum_cell == 0
 
 
 def test_confirmations_and_shares_come_after_the_survivors_are_fixed_and_from_those_who_may():

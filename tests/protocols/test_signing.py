@@ -57,9 +57,9 @@ def test_one_flipped_bit_breaks_a_signature(data):
         verify(frame, kind="request", federation=FEDERATION, public_key=KEY.public)
 
 
-@pytest.mark.parametrize("change", [{"suite": 2}, {"suite": 0}, {"signature": b""}, {"signature": bytes(65)}])
-def test_another_suite_or_length_is_refused_before_any_arithmetic(change):
-    """A frame that does not look like suite 1 is malformed."""
+@pytest.mark.parametrize("change", [{"signature": b""}, {"signature": bytes(65)}])
+def test_another_length_is_refused_before_any_arithmetic(change):
+    """A frame that does not look like its suite is malformed."""
     frame = signed()
     for field, value in change.items():
         setattr(frame, field, value)
@@ -69,6 +69,6 @@ def test_another_suite_or_length_is_refused_before_any_arithmetic(change):
 
 def test_a_key_is_its_seed():
     """The same seed gives the same key, and so the same signature."""
-    again = IdentityKey.from_seed(KEY.private.private_bytes_raw())
+    again = IdentityKey.from_seed(KEY.seed)
     assert again.public == KEY.public
     assert sign(again, kind="request", signer="ada", federation=FEDERATION, body=b"body") == signed()

@@ -110,7 +110,7 @@ def _round(hospitals: ModuleType, setting: Json) -> Json:
         "hospitals": [
             {
                 "name": name,
-                "identity": key.private.private_bytes_raw().hex(),
+                "identity": key.seed.hex(),
                 "entropy": world[name].entropy.label.decode(),
             }
             for name, key in members.identities.items()
