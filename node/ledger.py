@@ -19,6 +19,7 @@ from protocols.hashing import digest
 from queries.measurement import Measurement
 
 LABEL = "farr1/charge"
+LABEL_2 = "farr1/charge/2"
 UPLOAD_LABEL = "farr1/stored-upload"
 
 START = bytes(32)
@@ -27,7 +28,13 @@ START = bytes(32)
 MOST_INTEGER = (1 << 63) - 1
 """Greatest whole number that the state can hold."""
 
-_COLUMNS = "number, request, epoch, slot, tau, units, table_name, analyst, purpose, at, evidence, digest"
+WRITTEN = 2
+"""Version of the rows that are written. Rows of version 1 say neither reason, period, policy nor approval."""
+
+_COLUMNS = (
+    "number, request, epoch, slot, tau, units, table_name, analyst, purpose, at, evidence, digest, "
+    "version, reason, period, policy, approval"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +56,51 @@ class Charge:
     analyst: str
     """Member id of who asked."""
     purpose: str
-    """Why, in the analyst's words."""
+    """Name of the purpose, of the analyst's mandate."""
     at: int
     """Seconds since 1970, UTC."""
     evidence: str
     """How the cost came about, as canonical JSON: see ``evidence_of``."""
+    reason: str = ""
+    """Why, in the analyst's words."""
+    period: int = 0
+    """When the period of the calendar began that it counts in, in seconds since 1970, UTC."""
+    policy: bytes = b""
+    """SHA-256 of the policy that allowed it; empty: none could be read."""
+    approval: int | None = None
+    """Number of the operator's decision that it rests on; None: it needed none."""
+    version: int = WRITTEN
+    """Of the row's digest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What was charged so far, in ledger units."""
+
+    lifetime: int
+    """For everything."""
+    purpose: int
+    """For one purpose."""
+    period: int
+    """Since the running period of the calendar began."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """What may be charged, in ledger units, as the policy says when a charge is made."""
+
+    lifetime: int
+    """For everything, ever."""
+    purpose: int
+    """For the charge's purpose, ever."""
+    period: int
+    """Since the running period of the calendar began."""
+    since: int
+    """When that was, in seconds since 1970, UTC."""
+
+
+NOTHING = Caps(lifetime=0, purpose=0, period=0, since=0)
+"""No charge at all: for a part that reads no record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +115,34 @@ class Ledger:
         (total,) = self.connection.execute("SELECT coalesce(sum(units), 0) FROM charges").fetchone()
         return int(total)
 
+    def spending(self, purpose: str, since: int) -> Spent:
+        """Return what was charged in all, for a purpose, and since a period began.
+
+        Charges from the future of a clock that was set back count in the running period.
+        """
+        (for_purpose,) = self.connection.execute(
+            "SELECT coalesce(sum(units), 0) FROM charges WHERE purpose = ?", (purpose,)
+        ).fetchone()
+        (recent,) = self.connection.execute(
+            "SELECT coalesce(sum(units), 0) FROM charges WHERE at >= ?", (since,)
+        ).fetchone()
+        return Spent(lifetime=self.spent(), purpose=int(for_purpose), period=int(recent))
+
     def stored(self, tau: bytes) -> bytes | None:
         """Return the upload that already answered this announcement, byte for byte, or None."""
         row = self.connection.execute("SELECT upload FROM uploads WHERE tau = ?", (tau,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def admits(self, request: bytes, epoch: int, slot: int, units: int, cap: int) -> None:
-        """Raise Rejected unless a new release may be charged under these names within ``cap``.
+    def admits(
+        self, request: bytes, epoch: int, slot: int, *, units: int = 0, purpose: str = "", caps: Caps = NOTHING
+    ) -> None:
+        """Raise Rejected unless a new release may be charged under these names within ``caps``.
 
         What costs nothing is admitted whatever was spent.
 
-        Guarantee: a request is answered under one announcement and a slot carries one; and the sum of all charges
-        never exceeds the cap that holds when a charge is made. Tests: tests/node/test_ledger.py.
+        Guarantee: a request is answered under one announcement and a slot carries one; and the sums of all charges, of
+        those for the purpose, and of those of the running period never exceed the caps that hold when a charge is made.
+        Tests: tests/node/test_ledger.py::test_the_caps_are_never_exceeded, test_each_cap_stops_a_charge.
         """
         if not (0 <= epoch <= MOST_INTEGER and 0 <= slot <= MOST_INTEGER):
             raise Rejected("malformed", "epoch or slot")
@@ -87,10 +150,20 @@ class Ledger:
             raise Rejected("replayed", request.hex())
         if self.connection.execute("SELECT 1 FROM charges WHERE epoch = ? AND slot = ?", (epoch, slot)).fetchone():
             raise Rejected("slot-used", f"epoch {epoch}, slot {slot}")
-        if units < 0 or (units and self.spent() + units > cap):
-            raise Rejected("budget", f"{units} more than {cap - self.spent()} units")
+        if units < 0:
+            raise Rejected("budget", "less than nothing")
+        if not units:
+            return
+        spent = self.spending(purpose, caps.since)
+        for what, cap, gone in (
+            ("for life", caps.lifetime, spent.lifetime),
+            ("for the purpose", caps.purpose, spent.purpose),
+            ("in the period", caps.period, spent.period),
+        ):
+            if gone + units > cap:
+                raise Rejected("budget", f"{units} more than {max(0, cap - gone)} units {what}")
 
-    def charge(self, charge: Charge, cap: int) -> None:
+    def charge(self, charge: Charge, caps: Caps) -> None:
         """Write a charge; raise Rejected, changing nothing, where it is not admitted.
 
         Guarantee: it runs inside the transaction that stores the upload, under the lock of BEGIN IMMEDIATE, so no
@@ -99,10 +172,12 @@ class Ledger:
         """
         if not self.connection.in_transaction:
             raise StateError("a charge is written in the transaction that stores its upload")
-        self.admits(charge.request, charge.epoch, charge.slot, charge.units, cap)
-        number, previous = self._last()
+        if charge.version != WRITTEN:
+            raise StateError("a charge is written in the newest version only")
+        self.admits(charge.request, charge.epoch, charge.slot, units=charge.units, purpose=charge.purpose, caps=caps)
+        number, previous = self.head()
         self.connection.execute(
-            f"INSERT INTO charges ({_COLUMNS}) VALUES ({', '.join('?' * 12)})",  # noqa: S608
+            f"INSERT INTO charges ({_COLUMNS}) VALUES ({', '.join('?' * 17)})",  # noqa: S608
             (
                 number + 1,
                 charge.request,
@@ -116,6 +191,11 @@ class Ledger:
                 charge.at,
                 charge.evidence,
                 _link(previous, number + 1, charge),
+                charge.version,
+                charge.reason,
+                charge.period,
+                charge.policy,
+                charge.approval,
             ),
         )
 
@@ -151,26 +231,31 @@ class Ledger:
             previous, expected = linked, expected + 1
         return None
 
-    def _rows(self) -> Iterator[tuple[int, Charge, bytes]]:
-        rows = self.connection.execute(f"SELECT {_COLUMNS} FROM charges ORDER BY number")  # noqa: S608
-        for number, request, epoch, slot, tau, units, table, analyst, purpose, at, evidence, linked in rows:
-            charge = Charge(
-                request=request,
-                epoch=epoch,
-                slot=slot,
-                tau=tau,
-                units=units,
-                table=table,
-                analyst=analyst,
-                purpose=purpose,
-                at=at,
-                evidence=evidence,
-            )
-            yield number, charge, linked
-
-    def _last(self) -> tuple[int, bytes]:
+    def head(self) -> tuple[int, bytes]:
+        """Return the number and the digest of the last row: what somebody else may keep to hold this ledger to."""
         row = self.connection.execute("SELECT number, digest FROM charges ORDER BY number DESC LIMIT 1").fetchone()
         return (0, START) if row is None else (row[0], row[1])
+
+    def _rows(self) -> Iterator[tuple[int, Charge, bytes]]:
+        for row in self.connection.execute(f"SELECT {_COLUMNS} FROM charges ORDER BY number"):  # noqa: S608
+            charge = Charge(
+                request=row[1],
+                epoch=row[2],
+                slot=row[3],
+                tau=row[4],
+                units=row[5],
+                table=row[6],
+                analyst=row[7],
+                purpose=row[8],
+                at=row[9],
+                evidence=row[10],
+                version=row[12],
+                reason=row[13],
+                period=row[14],
+                policy=row[15],
+                approval=row[16],
+            )
+            yield row[0], charge, row[11]
 
 
 def evidence_of(measurement: Measurement, announcement: Announcement) -> str:
@@ -205,13 +290,24 @@ def upload_digest(upload: bytes) -> bytes:
 def _link(previous: bytes, number: int, charge: Charge) -> bytes:
     numbers = (number, charge.epoch, charge.slot, charge.units, charge.at)
     texts = (charge.table, charge.analyst, charge.purpose, charge.evidence)
-    return digest(
-        LABEL,
+    fields = (
         previous,
         charge.request,
         charge.tau,
         *(value.to_bytes(8, "big", signed=True) for value in numbers),
         *(text.encode() for text in texts),
+    )
+    if charge.version == 1:
+        # A row of version 1 holds nothing in the columns that came later, so that none can be slipped in.
+        plain = (charge.reason, charge.period, charge.policy, charge.approval) == ("", 0, b"", None)
+        return digest(LABEL, *fields) if plain else b""
+    later = (charge.version, charge.period, 0 if charge.approval is None else charge.approval)
+    return digest(
+        LABEL_2,
+        *fields,
+        *(value.to_bytes(8, "big", signed=True) for value in later),
+        charge.reason.encode(),
+        charge.policy,
     )
 
 

@@ -1,98 +1,75 @@
 """The hospital's policy: one file, written by the hospital, that says what its node may answer. Without it, nothing.
 
-Judged on public facts only: the plan, the price, the roster and the announcement. No rule here looks at a record.
+What it comes to for one question is in ``judging.py``.
 """
 
 from __future__ import annotations
 
-import math
-import tomllib
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import NoReturn
+from types import MappingProxyType
 
-from protocols.announcement import Announcement
-from protocols.errors import ProtocolError, Rejected
+from node.policy_file import ALL, MOST_BYTES, NONE, PolicyError, Values, read_values
+from node.policy_text import DEFAULT
 from protocols.farrsum.parameters import Trust
-from protocols.roster import Roster
-from queries.accounting import rho_of, units
-from queries.errors import PrivacyError
-from queries.plan import AttributeKey, Every, FlagKey, Key, Not, Plan, Predicate, SiteIs, SiteKey, Some
-from queries.plan import Part as PlanPart
+from protocols.mandate import AUDITOR, AUTHORITIES
+
+__all__ = ["ALL", "DEFAULT", "FEAR", "FILE", "KEYS", "MOST_BYTES", "PERIODS", "Policy", "PolicyError", "load", "parse"]
 
 FILE = "policy.toml"
 """Name of the file in the node's home."""
 
-MOST_BYTES = 1 << 16
-"""Longest accepted file."""
+PERIODS = ("day", "week", "month", "quarter", "year")
+"""Parts of the calendar, from fine to coarse."""
 
-ALL = "all"
-"""In place of a list of tables: every table of the catalogue."""
-
-DEFAULT = """\
-# What this hospital's node may answer. Every line is needed; while one is missing or misspelt, nothing is answered:
-# the node adds noise to the others' answers, and no record is read.
-# Changes hold from the next question on.
-
-# Privacy loss that this hospital's patients may ever be charged, as an epsilon at a delta of one in a million. It is
-# the total over all questions for the life of this node, and never starts again.
-lifetime_epsilon = 10.0
-
-# The most that one question may cost, likewise.
-most_epsilon_per_question = 1.0
-
-# Tables that may be asked about: "all", or a list such as ["admission", "visit"].
-tables = "all"
-
-# Whether an answer may show this hospital's own row, that is, tell it apart from the others (GROUP BY site). If not,
-# it puts zeros there, and the result says so. Noise is added either way.
-own_row = false
-
-# A group of hospitals (one country, one level) smaller than this counts as telling this hospital apart.
-site_group_minimum = 3
-
-# The fewest hospitals on the roster, among those that are asked, and behind the answer.
-minimum_hospitals = 3
-
-# The fewest hospitals in a sum that neither pool what they know with the coordinator nor with others. This hospital's
-# part is hidden among theirs. It is the round's smallest number of hospitals less the colluders that are feared.
-least_honest = 2
-
-# The weakest fear of colluding hospitals under which a question is answered: "none", "one-fifth" or "one-third" of all
-# hospitals. A weaker fear means less noise from each hospital, since more of it is counted upon.
-trust_floor = "one-third"
-"""
-"""What joining writes; the hospital edits it."""
-
-
-_FEAR = (Trust.NONE, Trust.FIFTH, Trust.THIRD)
+FEAR = (Trust.NONE, Trust.FIFTH, Trust.THIRD)
 """From the weakest to the strongest."""
 
+MOST_PURPOSES = 64
+"""Purposes of one policy."""
 
-class PolicyError(ProtocolError):
-    """The policy file is missing or says something that it must not say. Nothing is answered until it is corrected."""
+KEYS = (
+    "authorities",
+    "analysts",
+    "tables",
+    "columns",
+    "own_row",
+    "site_group_minimum",
+    "minimum_hospitals",
+    "least_honest",
+    "trust_floor",
+    "newcomer_days",
+    "minimum_cell",
+    "lifetime_epsilon",
+    "most_epsilon_per_question",
+    "period",
+    "epsilon_per_period",
+    "approval_purposes",
+    "approval_above_epsilon",
+    "purposes",
+    "finest",
+)
+"""Every key, in the order of the default file. Each is needed."""
 
-    def __init__(self, message: str, *, file: str, key: str = "", remedy: str) -> None:
-        """Name the file, the key, what is wrong and what to write instead."""
-        super().__init__(f"{file}: {key}: {message}" if key else f"{file}: {message}")
-        self.message = message
-        self.file = file
-        self.key = key
-        self.remedy = remedy
+_ASKING = tuple(authority for authority in AUTHORITIES if authority != AUDITOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What a hospital allows."""
+    """What a hospital allows. Of lists, None: all of the kind."""
 
-    lifetime_units: int
-    """Ledger units that may ever be charged."""
-    most_units_per_question: int
-    """Ledger units that one question may cost."""
+    authorities: tuple[str, ...] | None
+    """Authorities on whose behalf may be asked."""
+    analysts: tuple[str, ...] | None
+    """Analysts who may ask, by id."""
     tables: tuple[str, ...] | None
-    """Tables that may be asked about, sorted; None: all."""
+    """Tables that may be asked about, sorted."""
+    columns: tuple[str, ...] | None
+    """Columns that may be read, as ``table.column``, sorted."""
     own_row: bool
     """Whether an answer may tell this hospital apart from others."""
     site_group_minimum: int
@@ -103,10 +80,42 @@ class Policy:
     """Least m - c of a round: honest hospitals among which the own part is hidden."""
     trust_floor: Trust
     """The weakest trust setting of a request."""
+    newcomer_days: int
+    """Days for which a hospital that this node has not known before does not count."""
+    minimum_cell: int
+    """Smallest count that a page shows; 0: any."""
+    lifetime_units: int
+    """Ledger units that may ever be charged."""
+    most_units_per_question: int
+    """Ledger units that one question may cost."""
+    period: str
+    """One of PERIODS."""
+    units_per_period: int
+    """Ledger units that may be charged in one period of the calendar."""
+    approval_purposes: tuple[str, ...] | None
+    """Purposes whose questions a person has to approve; None: all, empty: none."""
+    approval_above_units: int
+    """A question that costs more ledger units than that has to be approved."""
+    purposes: Mapping[str, int]
+    """By purpose, the ledger units that may ever be charged for it; a purpose that is not here is not answered."""
+    finest_time: str
+    """Finest part of the calendar that may be told apart, one of PERIODS."""
+    finest: Mapping[str, str]
+    """By code set, the finest of its levels that may be told apart."""
+    digest: bytes = field(repr=False)
+    """SHA-256 of the file: what an approval is bound to."""
 
     def offers(self, table: str) -> bool:
         """Return whether a table may be asked about."""
         return self.tables is None or table in self.tables
+
+    def holds(self) -> bool:
+        """Return whether some question would wait for a person."""
+        return self.approval_purposes != () or self.approval_above_units < self.most_units_per_question
+
+    def approves(self, purpose: str) -> bool:
+        """Return whether every question of a purpose waits for a person."""
+        return self.approval_purposes is None or purpose in self.approval_purposes
 
 
 def load(path: Path) -> Policy:
@@ -126,149 +135,75 @@ def load(path: Path) -> Policy:
 @lru_cache(maxsize=4)
 def parse(source: bytes, file: str) -> Policy:
     """Read a policy's text; raise PolicyError, naming the key and what to write, for anything wrong."""
-    if len(source) > MOST_BYTES:
-        raise PolicyError("is too long", file=file, remedy=f"use at most {MOST_BYTES} bytes")
-    try:
-        values = tomllib.loads(source.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PolicyError("is not TOML in UTF-8", file=file, remedy="correct the text") from error
-    keys = ("lifetime_epsilon", "most_epsilon_per_question", "tables", "own_row", "site_group_minimum")
-    known = (*keys, "minimum_hospitals", "least_honest", "trust_floor")
-    for key in sorted(values.keys() - set(known)):
-        _refuse(file, key, "is not a known key", "use " + ", ".join(known))
-    for key in known:
-        if key not in values:
-            _refuse(file, key, "is missing", "add it: nothing has a default")
+    values = read_values(source, file)
+    values.only(KEYS)
+    finest_time, finest = _finest(values.table("finest"))
     return Policy(
-        lifetime_units=_units(file, "lifetime_epsilon", values),
-        most_units_per_question=_units(file, "most_epsilon_per_question", values),
-        tables=_tables(file, values["tables"]),
-        own_row=_truth(file, "own_row", values["own_row"]),
-        site_group_minimum=_whole(file, "site_group_minimum", values["site_group_minimum"]),
-        minimum_hospitals=_whole(file, "minimum_hospitals", values["minimum_hospitals"]),
-        least_honest=_whole(file, "least_honest", values["least_honest"]),
-        trust_floor=_trust(file, "trust_floor", values["trust_floor"]),
+        authorities=values.names("authorities", _ASKING),
+        analysts=values.names("analysts"),
+        tables=values.names("tables"),
+        columns=_columns(values),
+        own_row=values.truth("own_row"),
+        site_group_minimum=values.whole("site_group_minimum", 1, 1_000_000, 3),
+        minimum_hospitals=values.whole("minimum_hospitals", 1, 1_000_000, 3),
+        least_honest=values.whole("least_honest", 1, 1_000_000, 2),
+        trust_floor=Trust(values.one_of("trust_floor", [trust.value for trust in FEAR])),
+        newcomer_days=values.whole("newcomer_days", 0, 3650, 7),
+        minimum_cell=values.whole("minimum_cell", 0, 1_000_000, 10),
+        lifetime_units=values.units("lifetime_epsilon"),
+        most_units_per_question=values.units("most_epsilon_per_question"),
+        period=values.one_of("period", PERIODS),
+        units_per_period=values.units("epsilon_per_period"),
+        approval_purposes=_approvals(values),
+        approval_above_units=values.units("approval_above_epsilon"),
+        purposes=_purposes(values.table("purposes")),
+        finest_time=finest_time,
+        finest=finest,
+        digest=hashlib.sha256(source).digest(),
     )
 
 
-def judge(
-    policy: Policy, *, plan: Plan, offered: frozenset[str], announcement: Announcement, roster: Roster, cost: int
-) -> None:
-    """Raise Rejected unless the policy allows this question, at this cost, in this round.
-
-    ``offered``: tables that the hospital has and may be asked about.
-
-    Guarantee: the verdict follows from its arguments, which are all public; the ledger's own limit is checked where
-    the charge is written. Test: tests/node/test_policy.py::test_each_rule_refuses_with_its_own_code.
-    """
-    if not plan.answerable(offered):
-        raise Rejected("unknown-table", ", ".join(plan.tables))
-    if cost > policy.most_units_per_question:
-        raise Rejected("cost-limit", f"{cost} of {policy.most_units_per_question} units")
-    # The request's minimum counts as well: a release may rest on no more hospitals than that.
-    fewest = min(len(roster.nodes), len(announcement.asked), announcement.request.minimum)
-    if fewest < policy.minimum_hospitals:
-        raise Rejected("cohort-too-small", f"{fewest} of {policy.minimum_hospitals}")
-    hidden_among = announcement.minimum - announcement.colluders
-    if hidden_among < policy.least_honest:
-        raise Rejected("policy", f"{hidden_among} honest hospitals of {policy.least_honest}")
-    if _FEAR.index(announcement.request.trust) < _FEAR.index(policy.trust_floor):
-        raise Rejected("policy", f"trust {announcement.request.trust.value}, least {policy.trust_floor.value}")
+def period_start(period: str, now: int) -> int:
+    """Return when the period of the calendar that ``now`` lies in began, both in seconds since 1970, UTC."""
+    day = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if period == "week":
+        day -= timedelta(days=day.weekday())
+    elif period == "month":
+        day = day.replace(day=1)
+    elif period == "quarter":
+        day = day.replace(month=day.month - (day.month - 1) % 3, day=1)
+    elif period == "year":
+        day = day.replace(month=1, day=1)
+    return int(day.timestamp())
 
 
-def keeps_row_back(policy: Policy, *, plan: Plan, announcement: Announcement, roster: Roster, site: str) -> bool:
-    """Return whether the hospital puts zeros everywhere because the answer would tell it apart from the others.
-
-    Hospitals that the plan treats alike (the same cells, the same side of every condition on hospitals) form a group.
-    A group of fewer than k of the hospitals asked tells its members apart. All of the answer is kept back then, since
-    the difference between two of its parts would give the hospital's own part away.
-
-    Hospitals are counted as asked: some of a group may drop out of the round, or keep their own records back, so a
-    group of just k may rest on fewer. The noise is the same for all that.
-
-    Guarantee: with ``own_row = false`` no released number, and no difference of numbers in one release, is about fewer
-    than k of the hospitals asked, of which this is one. Test:
-    tests/node/test_policy.py::test_a_group_smaller_than_k_is_kept_back.
-    """
-    if policy.own_row:
-        return False
-    described = {member: roster.nodes[member] for member in announcement.asked}
-    own = _side(plan, site, described[site])
-    alike = sum(_side(plan, member, facts) == own for member, facts in described.items())
-    return alike < policy.site_group_minimum
+def _columns(values: Values) -> tuple[str, ...] | None:
+    names = values.names("columns")
+    for name in names or ():
+        table, dot, column = name.partition(".")
+        if not (table and dot and column):
+            values.refuse("columns", f"{name!r} is not a column", 'write each as "table.column"')
+    return names
 
 
-def _side(plan: Plan, site: str, attributes: Mapping[str, str]) -> tuple[str, ...]:
-    """Return which cells and which sides of conditions a hospital is in: the plan cannot tell apart two that agree."""
-    sides = []
-    for key in (key for part in plan.parts for key in _keys(part)):
-        if isinstance(key, SiteKey):
-            sides.append(site if site in key.sites else "")
-        elif isinstance(key, AttributeKey):
-            sides.append(attributes.get(key.attribute, ""))
-    for predicate in (predicate for part in plan.parts for predicate in _conditions(part)):
-        for term in _about_sites(predicate):
-            value = site if term.attribute is None else attributes.get(term.attribute)
-            sides.append("unknown" if value is None else "in" if value in term.codes else "out")
-    return tuple(sides)
+def _approvals(values: Values) -> tuple[str, ...] | None:
+    return () if values.values["approval_purposes"] == NONE else values.names("approval_purposes")
 
 
-def _keys(part: PlanPart) -> tuple[Key, ...]:
-    return (*part.keys, *(key for aggregate in part.aggregates for key in aggregate.by))
+def _purposes(given: Values) -> Mapping[str, int]:
+    if len(given.values) > MOST_PURPOSES:
+        raise PolicyError("are too many", file=given.file, key="purposes", remedy=f"use at most {MOST_PURPOSES}")
+    return MappingProxyType({given.named(key): given.units(key) for key in sorted(given.values)})
 
 
-def _conditions(part: PlanPart) -> tuple[Predicate, ...]:
-    flags = (key.term for key in _keys(part) if isinstance(key, FlagKey))
-    return (part.where, *(aggregate.where for aggregate in part.aggregates), *flags)
-
-
-def _about_sites(predicate: Predicate) -> tuple[SiteIs, ...]:
-    if isinstance(predicate, SiteIs):
-        return (predicate,)
-    if isinstance(predicate, Not):
-        return _about_sites(predicate.term)
-    if isinstance(predicate, (Every, Some)):
-        return tuple(found for term in predicate.terms for found in _about_sites(term))
-    return ()
-
-
-def _units(file: str, key: str, values: Mapping[str, object]) -> int:
-    value = values[key]
-    remedy = "write an epsilon above 0 and at most 100, such as 1.0"
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        _refuse(file, key, "is not a number", remedy)
-    try:
-        return units(rho_of(float(value)))
-    except PrivacyError:
-        _refuse(file, key, "is out of range", remedy)
-
-
-def _tables(file: str, value: object) -> tuple[str, ...] | None:
-    if value == ALL:
-        return None
-    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
-        _refuse(file, "tables", "is neither a list of names nor all", 'write tables = "all" or a list')
-    return tuple(sorted(set(value)))
-
-
-def _truth(file: str, key: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        _refuse(file, key, "is neither true nor false", f"write {key} = false")
-    return value
-
-
-def _whole(file: str, key: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1_000_000:  # noqa: PLR2004
-        _refuse(file, key, "is not a whole number of at least 1", f"write {key} = 3")
-    return value
-
-
-def _trust(file: str, key: str, value: object) -> Trust:
-    known = {trust.value: trust for trust in _FEAR}
-    if not isinstance(value, str) or value not in known:
-        _refuse(file, key, "is not a known setting", "write " + ", ".join(f'"{name}"' for name in known))
-    return known[value]
-
-
-def _refuse(file: str, key: str, message: str, remedy: str) -> NoReturn:
-    raise PolicyError(message, file=file, key=key, remedy=remedy)
+def _finest(given: Values) -> tuple[str, Mapping[str, str]]:
+    if "time" not in given.values:
+        given.refuse("time", "is missing", 'write time = "day"')
+    levels = {}
+    for key, value in sorted(given.values.items()):
+        if key == "time":
+            continue
+        if not isinstance(value, str) or not value:
+            given.refuse(key, "is not the name of a level", f'write {key} = "..." with a level of that list of codes')
+        levels[key] = value
+    return given.one_of("time", PERIODS), MappingProxyType(levels)

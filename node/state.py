@@ -92,6 +92,58 @@ MIGRATIONS = (
     CREATE TRIGGER slots_never_shrink BEFORE DELETE ON slots
         BEGIN SELECT RAISE(ABORT, 'slots are kept'); END
     """,
+    f"""
+    ALTER TABLE charges ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE charges ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+    ALTER TABLE charges ADD COLUMN period INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE charges ADD COLUMN policy BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE charges ADD COLUMN approval INTEGER CHECK (approval > 0);
+    CREATE INDEX charges_by_time ON charges (at);
+    CREATE TABLE proposals (
+        request BLOB PRIMARY KEY CHECK (length(request) = 16),
+        signed BLOB NOT NULL,
+        arrived INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE decisions (
+        number INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        subject BLOB NOT NULL,
+        binding BLOB NOT NULL CHECK (length(binding) = 32),
+        decided_by TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        facts TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX decisions_by_subject ON decisions (subject, number);
+    CREATE TABLE acquainted (
+        member TEXT NOT NULL,
+        identity_key BLOB NOT NULL CHECK (length(identity_key) = 32),
+        at INTEGER NOT NULL,
+        PRIMARY KEY (member, identity_key)
+    ) STRICT;
+    CREATE TABLE tree (
+        level INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        digest BLOB NOT NULL CHECK (length(digest) = 32),
+        PRIMARY KEY (level, position)
+    ) STRICT;
+    CREATE TABLE checkpoints (
+        size INTEGER PRIMARY KEY,
+        signed BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE heads (
+        member TEXT PRIMARY KEY,
+        size INTEGER NOT NULL,
+        signed BLOB NOT NULL
+    ) STRICT;
+    CREATE TRIGGER heads_rise BEFORE UPDATE ON heads WHEN NEW.size < OLD.size
+        BEGIN SELECT RAISE(ABORT, 'heads rise'); END;
+    CREATE INDEX audit_by_round ON audit (kind, json_extract(facts, '$.round'))
+        WHERE kind IN ('answered', 'released') AND json_valid(facts);
+    {_APPEND_ONLY.format(table="decisions")};
+    {_APPEND_ONLY.format(table="acquainted")};
+    {_APPEND_ONLY.format(table="tree")};
+    {_APPEND_ONLY.format(table="checkpoints")}
+    """,
 )
 """One script a version; an older state is brought forward, a newer one refused."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocols import announcement, checks, ring
 from protocols.announcement import Announcement
@@ -39,6 +39,13 @@ class Release:
     """From announcement to sum."""
     masks: str = MASKS
     """How the uploads were hidden from the coordinator."""
+    minimum_cells: Mapping[str, int] = field(default_factory=dict)
+    """Smallest count that a hospital's policy lets a page show, of those that have one."""
+
+    @property
+    def minimum_cell(self) -> int:
+        """Return the smallest count that a page shows by the strictest of the policies; 0: any."""
+        return max(self.minimum_cells.values(), default=0)
 
 
 def write(release: Release, roster: Roster, key: IdentityKey) -> Signed:
@@ -49,7 +56,10 @@ def write(release: Release, roster: Roster, key: IdentityKey) -> Signed:
         announcement=release.announcement.SerializeToString(deterministic=True),
         vector=ring.pack(release.vector),
         contributors=release.contributors,
-        contributions=[Contribution(site=site, notes=notes) for site, notes in sorted(release.notes.items())],
+        contributions=[
+            Contribution(site=site, notes=release.notes.get(site, ()), minimum_cell=release.minimum_cells.get(site, 0))
+            for site in sorted({*release.notes, *release.minimum_cells})
+        ],
         released_at=release.released_at,
         seconds=release.seconds,
         masks=release.masks,
@@ -69,10 +79,11 @@ def read(signed: Signed, *, federation: str, coordinator_key: bytes) -> Release:
         announcement=checks.parse(Signed, message.announcement),
         vector=ring.unpack(message.vector, len(message.vector) // ring.ENTRY_BYTES),
         contributors=checks.rising(message.contributors, "contributors"),
-        notes={each.site: tuple(each.notes) for each in message.contributions},
+        notes={each.site: tuple(each.notes) for each in message.contributions if each.notes},
         released_at=message.released_at,
         seconds=message.seconds,
         masks=message.masks,
+        minimum_cells={each.site: each.minimum_cell for each in message.contributions if each.minimum_cell},
     )
 
 

@@ -34,6 +34,8 @@ class Upload:
     """Shares of the self-mask's key for the committee, in its order without the sender."""
     notes: tuple[Note, ...] = ()
     """Public remarks of the hospital's policy on its part."""
+    minimum_cell: int = 0
+    """Smallest count that the hospital's policy lets a page show; 0: any."""
 
 
 def write(upload: Upload, *, federation: str, key: IdentityKey) -> Signed:
@@ -44,6 +46,7 @@ def write(upload: Upload, *, federation: str, key: IdentityKey) -> Signed:
         notes=upload.notes,
         salt=upload.salt,
         sealed=upload.sealed,
+        minimum_cell=upload.minimum_cell,
     )
     body = message.SerializeToString(deterministic=True)
     return sign(key, kind=KIND, signer=upload.site, federation=federation, body=body)
@@ -66,4 +69,5 @@ def read(signed: Signed, *, roster: Roster, announcement: bytes, entries: int) -
         notes=tuple(message.notes),
         salt=message.salt,
         sealed=message.sealed,
+        minimum_cell=message.minimum_cell,
     )

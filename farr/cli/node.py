@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -12,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farr import tables
-from farr.cli import node_check, output
+from farr.cli import node_approvals as approvals
+from farr.cli import node_check, node_members, output, renew
+from farr.cli import node_ledger as ledger
+from farr.cli import node_policy as policy
 from farr.cli import node_records as records
 from farr.cli.join import Timeout, Token, TokenFile
 from farr.cli.node_check import Data, Mapping, Memory
-from farr.cli.node_records import Home, state_of, utc
+from farr.cli.node_records import Home, state_of
 from farr.cli.options import AsJson
 from farr.texts import N_, _
 
@@ -26,10 +28,15 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help=N_("Run a hospital's own service: join, serve, status, check, policy, ledger, audit."),
+    help=N_("Run a hospital's own service: join, serve, status, check, policy, approvals, ledger, audit."),
 )
+app.add_typer(approvals.app, name="approvals")
 app.add_typer(records.audit, name="audit")
-app.add_typer(records.policy, name="policy")
+app.add_typer(policy.app, name="policy")
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(node_members.members, name="members")
+app.command("pause", help=node_members.PAUSE)(node_members.pause)
+app.command("resume", help=N_("Answer questions again, after a pause."))(node_members.resume)
 
 Threads = Annotated[int | None, typer.Option(min=1, envvar="FARR_THREADS", help=N_("Threads of a scan."))]
 
@@ -54,6 +61,7 @@ def join(
 ) -> None:
     """Join as a hospital."""
     from farr import files, nodes
+    from farr import home as homes
     from farr.cli.join import read_token
     from farr.errors import FarrError
     from farr.joining import join as join_federation
@@ -70,7 +78,8 @@ def join(
     given = read_token(token, token_file, Role.ROLE_NODE)
     # Written first, so that a join that is cut off while it waits leaves nothing to be done by hand.
     files.make_folder(home)
-    write_source(home, source)
+    if not homes.is_joined(home):
+        write_source(home, source)
     if not (home / policies.FILE).exists():
         files.create_private(home / policies.FILE, policies.DEFAULT.encode())
     joined = join_federation(home, given, timeout=timeout, say=lambda text: typer.echo(text, err=True))
@@ -97,12 +106,16 @@ def serve(
 ) -> None:
     """Serve."""
     import asyncio
+    from dataclasses import replace
 
+    from farr import home as homes
     from farr import nodes
+    from farr.renewing import Renewer
     from node import policy as policies
     from node.serve import serve as serve_node
 
-    settings = _settings(home, data, mapping, threads, memory_limit)
+    homes.settle(home)
+    settings = replace(_settings(home, data, mapping, threads, memory_limit), renew=Renewer(home))
     _log_to_stderr()
     try:
         policies.load(home / policies.FILE)
@@ -130,6 +143,7 @@ def serve(
 def status(home: Home, as_json: AsJson = False) -> None:
     """Show the state."""
     from farr import nodes
+    from node.decisions import Decisions
     from node.promises import Promises
     from node.state import FILE
 
@@ -148,7 +162,8 @@ def status(home: Home, as_json: AsJson = False) -> None:
             0
         ]
         facts["epoch"] = state_of(home, lambda state: Promises(connection=state).seated())
-    facts |= _budget(home)
+        facts["paused"] = state_of(home, lambda state: Decisions(connection=state).paused)
+    facts |= ledger.budget(home)
     if as_json:
         output.as_json(facts)
         return
@@ -156,47 +171,7 @@ def status(home: Home, as_json: AsJson = False) -> None:
 
 
 app.command("check", help=node_check.CHECK)(node_check.check)
-
-
-@app.command(help=N_("List what the hospital's patients have been charged, oldest first."))
-def ledger(home: Home, as_json: AsJson = False) -> None:
-    """List the charges."""
-    from node.ledger import Ledger
-    from queries.accounting import epsilon_of, rho_of_units
-
-    charges = state_of(home, lambda state: list(Ledger(connection=state).charges()))
-    if as_json:
-        plain = [
-            {
-                "request": charge.request.hex(),
-                "round": charge.tau.hex(),
-                "epoch": charge.epoch,
-                "slot": charge.slot,
-                "units": charge.units,
-                "rho": float(rho_of_units(charge.units)),
-                "table": charge.table,
-                "analyst": charge.analyst,
-                "purpose": charge.purpose,
-                "at": charge.at,
-                "evidence": json.loads(charge.evidence),
-            }
-            for charge in charges
-        ]
-        output.as_json({"charges": plain, **_budget(home)})
-        return
-    rows = [
-        (
-            utc(charge.at),
-            charge.analyst,
-            charge.table,
-            charge.purpose,
-            f"{epsilon_of(rho_of_units(charge.units)):.3g}",
-            charge.request.hex()[:8],
-        )
-        for charge in charges
-    ]
-    headers = (_("time"), _("analyst"), _("table"), _("purpose"), _("epsilon"), _("request"))
-    output.table(tables.table(headers, rows, numbers=(4,)))
+app.command("renew", help=renew.NODE)(renew.node)
 
 
 def _settings(
@@ -222,28 +197,6 @@ def _settings(
     )
 
 
-def _budget(home: Path) -> dict[str, object]:
-    from node import policy as policies
-    from node.ledger import Ledger
-    from node.state import FILE
-    from queries.accounting import epsilon_of, rho_of_units
-
-    spent = state_of(home, lambda state: Ledger(connection=state).spent()) if (home / FILE).exists() else 0
-    facts: dict[str, object] = {"spent_units": spent, "spent_epsilon": epsilon_of(rho_of_units(spent))}
-    try:
-        allowed = policies.load(home / policies.FILE)
-    except policies.PolicyError as error:
-        return facts | {"policy": str(error)}
-    left = max(0, allowed.lifetime_units - spent)
-    return facts | {
-        "policy": "good",
-        "lifetime_units": allowed.lifetime_units,
-        "remaining_units": left,
-        "remaining_epsilon": epsilon_of(rho_of_units(left)),
-        "lifetime_epsilon": epsilon_of(rho_of_units(allowed.lifetime_units)),
-    }
-
-
 def _status_rows(facts: dict[str, object]) -> list[tuple[str, str]]:
     running, days = facts["running"], facts["certificate_days"]
     rows = [
@@ -251,6 +204,7 @@ def _status_rows(facts: dict[str, object]) -> list[tuple[str, str]]:
         (_("hospital"), str(facts["id"])),
         (_("coordinator"), str(facts["coordinator"])),
         (_("running"), _("no") if running is None else _("yes, process {number}").format(number=running)),
+        *([(_("paused"), _("yes: farr node resume ends it"))] if facts.get("paused") else []),
         (_("certificate"), _("holds {days} more days").format(days=days)),
         (_("roster"), _("version {version}").format(version=facts["roster"])),
         (_("spent"), _("epsilon {epsilon:.3g}").format(epsilon=facts["spent_epsilon"])),

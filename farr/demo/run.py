@@ -37,6 +37,17 @@ site_group_minimum = 3
 minimum_hospitals = 3
 least_honest = 2
 trust_floor = "one-third"
+authorities = "all"
+analysts = "all"
+columns = "all"
+newcomer_days = 0
+minimum_cell = 10
+period = "month"
+epsilon_per_period = 10.0
+approval_purposes = "none"
+approval_above_epsilon = 2.0
+purposes.statistics = 10.0
+finest.time = "day"
 """
 
 
@@ -143,7 +154,7 @@ def ask_all(home: Path, course: Course, told: Told) -> None:
         for question in QUESTIONS:
             statement = question.statement.in_language(language())
             asked = time.monotonic()
-            result = federation.ask(statement, Terms(epsilon=EPSILON, purpose=_("demo")))
+            result = federation.ask(statement, Terms(epsilon=EPSILON, reason=_("demo")))
             seconds = time.monotonic() - asked
             course.comparisons.append(compare(question, result, exact[question.id], seconds))
             told(course)

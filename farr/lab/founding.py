@@ -16,6 +16,7 @@ from farr.lab import record
 from farr.lab.hospitals import Hospital
 from farr.registrar.admission import decide, note_published, publication
 from farr.registrar.founding import Registrar, at_work, found_federation
+from farr.registrar.mandates import STATISTICS, whole
 from farr.registrar.tokens import Invitation, give
 from farr.texts import _
 from protocols import joining
@@ -24,6 +25,9 @@ from protocols.wire_pb2 import Role, SignedApplication
 from queries.catalogue import Catalogue
 
 ANALYST = "analyst"
+
+PURPOSES = (STATISTICS, "research")
+"""What the lab's analyst may ask for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,7 @@ def _invite(member: str, role: Role, address: str, hospital: Hospital | None = N
         label_en=hospital.label.en if hospital else "",
         label_zh=hospital.label.zh if hospital else "",
         attributes=hospital.attributes if hospital else {},
+        mandate=whole(*PURPOSES) if role == Role.ROLE_ANALYST else None,
     )
 
 

@@ -17,6 +17,24 @@ def furnish(folder: Path, hospital: Hospital, mapping: Path | None, policy: str)
 
 
 def policy_with(lifetime_epsilon: float) -> str:
-    """Return the default policy with another budget for life."""
-    line = next(line for line in policies.DEFAULT.splitlines() if line.startswith("lifetime_epsilon"))
-    return policies.DEFAULT.replace(line, f"lifetime_epsilon = {lifetime_epsilon!r}")
+    """Return the default policy with another budget for life, for a lab, where time is short and everybody is known.
+
+    All of the budget may go to statistics or to research, and in one month; and the hospitals of a lab, which all join
+    in one minute, count at once.
+    """
+    policy = policy_of(
+        lifetime_epsilon=repr(lifetime_epsilon),
+        epsilon_per_period=repr(lifetime_epsilon),
+        statistics=repr(lifetime_epsilon),
+        newcomer_days="0",
+    )
+    return policy.replace("# research = 3.0\n", f"research = {lifetime_epsilon!r}\n")
+
+
+def policy_of(**changes: str) -> str:
+    """Return the default policy with other values, as TOML writes them, by key."""
+    lines = policies.DEFAULT.splitlines(keepends=True)
+    places = {line.partition(" = ")[0]: place for place, line in enumerate(lines) if " = " in line}
+    for key, value in changes.items():
+        lines[places[key]] = f"{key} = {value}\n"
+    return "".join(lines)

@@ -26,6 +26,7 @@ from protocols.announcement import Announcement
 from protocols.farrsum import epoch as epochs
 from protocols.farrsum.epoch import ExchangeKey
 from protocols.farrsum.parameters import honest, least_survivors
+from protocols.mandate import Mandate
 from protocols.request import Request
 from protocols.roster import Member, Roster
 from protocols.signing import IdentityKey, sign
@@ -74,10 +75,27 @@ site_group_minimum = 2
 minimum_hospitals = 3
 least_honest = 2
 trust_floor = "one-third"
+authorities = "all"
+analysts = "all"
+columns = "all"
+newcomer_days = 0
+minimum_cell = 0
+period = "year"
+epsilon_per_period = 100
+approval_purposes = "none"
+approval_above_epsilon = 100
+purposes.research = 100
+purposes.statistics = 100
+purposes.test = 100
+finest.time = "day"
 """
 
 PRICE = units(rho_of(1.0))
 """What a question offers."""
+
+
+MANDATE = Mandate(authority="nation", purposes=("research", "statistics", "test"), expires_at=NOW + 86400)
+"""What the analyst may ask: everything, for each of three purposes."""
 
 
 def key_of(name):
@@ -97,6 +115,7 @@ def member(id_, role):
         attributes={"country": COUNTRIES[id_]} if id_ in COUNTRIES else {},
         joined_at=NOW - 1000,
         expires_at=NOW + 86400,
+        mandate=MANDATE if role == Role.ROLE_ANALYST else None,
     )
 
 

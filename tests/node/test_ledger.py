@@ -8,16 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from node.audit import ANSWERED, Audit
-from node.ledger import Charge, Ledger
-from node.state import FILE, StateError, open_state, read_state, transaction
+from node.ledger import Caps, Charge, Ledger, Spent, _link
+from node.state import FILE, MIGRATIONS, StateError, open_state, read_state, transaction
 from protocols.errors import ProtocolError, Rejected
 
 CAP = 1000
+NOW = 1_800_000_000
+CAPS = Caps(lifetime=CAP, purpose=CAP, period=CAP, since=0)
 
 
 @pytest.fixture
@@ -38,18 +40,21 @@ def charge(number=1, **changes):
         units=10,
         table="stay",
         analyst="ada",
-        purpose="研究",
-        at=1_800_000_000,
+        purpose="statistics",
+        at=NOW,
         evidence="{}",
+        reason="研究",
+        period=NOW - 5,
+        policy=bytes(range(32)),
     )
     return replace(made, **changes)
 
 
-def pay(connection, made, upload=None, cap=CAP):
+def pay(connection, made, upload=None, caps=CAPS):
     """Charge, store and tell, in one transaction."""
     ledger = Ledger(connection=connection)
     with transaction(connection):
-        ledger.charge(made, cap)
+        ledger.charge(made, caps)
         ledger.store(made.tau, b"announcement", upload or b"upload of " + made.tau)
         Audit(connection=connection).append(ANSWERED, made.at, {"round": made.tau.hex()})
 
@@ -74,6 +79,105 @@ def test_the_cap_holds_to_the_unit(connection):
     with pytest.raises(Rejected, match="budget"):
         pay(connection, charge(5, units=1))
     assert Ledger(connection=connection).spent() == CAP
+
+
+@pytest.mark.parametrize(
+    "caps",
+    [replace(CAPS, lifetime=19), replace(CAPS, purpose=19), replace(CAPS, period=19, since=NOW)],
+    ids=["for life", "for the purpose", "in the period"],
+)
+def test_each_cap_stops_a_charge(connection, caps):
+    """The third of three equal charges fits none of the caps: each is checked where the charge is written."""
+    wide = Caps(lifetime=20, purpose=20, period=20, since=NOW)
+    pay(connection, charge(1), caps=wide)
+    with pytest.raises(Rejected, match="budget"):
+        pay(connection, charge(2), caps=caps)
+    pay(connection, charge(2), caps=wide)
+    with pytest.raises(Rejected, match="budget"):
+        pay(connection, charge(3, units=1), caps=wide)
+    pay(connection, charge(3, units=0), caps=wide)
+    assert Ledger(connection=connection).spent() == 20
+
+
+@given(
+    asked=st.lists(
+        st.tuples(st.integers(1, 9), st.sampled_from(["statistics", "research"]), st.integers(0, 3)), max_size=30
+    ),
+    lifetime=st.integers(0, 60),
+    purpose=st.integers(0, 40),
+    period=st.integers(0, 30),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_caps_are_never_exceeded(asked, lifetime, purpose, period):
+    """Whatever is charged in whatever order, no sum passes its cap, and what is refused would have passed one."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(open_state(Path(folder))) as state:
+        paid = []
+        for number, (units, name, month) in enumerate(asked, start=1):
+            at = NOW + 100 * month
+            caps = Caps(lifetime=lifetime, purpose=purpose, period=period, since=at)
+            spent = (
+                sum(each for each, _name, _at in paid),
+                sum(each for each, named, _at in paid if named == name),
+                sum(each for each, _name, when in paid if when >= at),
+            )
+            fits = all(gone + units <= cap for gone, cap in zip(spent, (lifetime, purpose, period), strict=True))
+            try:
+                pay(state, charge(number, units=units, purpose=name, at=at), caps=caps)
+            except Rejected as rejected:
+                assert rejected.code == "budget"
+                assert not fits
+            else:
+                assert fits
+                paid.append((units, name, at))
+        assert Ledger(connection=state).spent() == sum(units for units, _name, _at in paid) <= lifetime
+
+
+def test_another_purpose_and_another_period_have_room_of_their_own(connection):
+    """What one purpose or an earlier period has spent does not count against the next; the lifetime does."""
+    caps = Caps(lifetime=CAP, purpose=10, period=10, since=NOW)
+    pay(connection, charge(1, at=NOW - 1), caps=caps)
+    pay(connection, charge(2, purpose="research"), caps=caps)
+    with pytest.raises(Rejected, match="10 more than 0 units in the period"):
+        pay(connection, charge(3, purpose="teaching"), caps=caps)
+    with pytest.raises(Rejected, match="10 more than 0 units for the purpose"):
+        pay(connection, charge(3), caps=replace(caps, since=NOW + 1))
+    assert Ledger(connection=connection).spending("statistics", NOW) == Spent(lifetime=20, purpose=10, period=10)
+
+
+def test_a_clock_that_was_set_back_frees_nothing(connection):
+    """Charges from its future count in the period that now runs."""
+    caps = Caps(lifetime=CAP, purpose=CAP, period=10, since=NOW)
+    pay(connection, charge(1, at=NOW + 10_000_000), caps=caps)
+    with pytest.raises(Rejected, match="in the period"):
+        pay(connection, charge(2), caps=caps)
+
+
+def test_rows_from_before_verify_and_go_on(tmp_path):
+    """A ledger of the version before keeps its chain; its rows count, and none can be dressed up with later fields."""
+    connection = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    for number, script in enumerate(MIGRATIONS[:2], start=1):
+        connection.executescript(f"BEGIN; {script}; PRAGMA user_version={number}; COMMIT;")
+    old = charge(1, reason="", period=0, policy=b"", version=1, purpose="why it was asked")
+    linked = _link(bytes(32), 1, old)
+    values = (1, old.request, 1, 1, old.tau, 10, "stay", "ada", "why it was asked", NOW, "{}", linked)
+    connection.execute(f"INSERT INTO charges VALUES ({', '.join('?' * 12)})", values)
+    connection.close()
+    connection = open_state(tmp_path)
+    ledger = Ledger(connection=connection)
+    assert list(ledger.charges()) == [old]
+    pay(connection, charge(2))
+    assert ledger.verify() is None
+    assert ledger.spent() == 20
+    connection.execute("DROP TRIGGER charges_never_changes")
+    connection.execute("UPDATE charges SET approval = 1 WHERE number = 1")
+    assert ledger.verify() == 1
+    connection.close()
+
+
+def test_a_row_is_written_in_the_newest_version_only(connection):
+    """Nobody can leave the later fields out of a row's digest by writing it the old way."""
+    with pytest.raises(StateError):
+        pay(connection, charge(1, version=1))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +209,7 @@ def test_a_charge_outside_a_transaction_is_refused(connection):
     """Charge, upload and entry exist together or not at all."""
     ledger = Ledger(connection=connection)
     with pytest.raises(StateError):
-        ledger.charge(charge(), CAP)
+        ledger.charge(charge(), CAPS)
     with pytest.raises(StateError):
         ledger.store(bytes(32), b"", b"")
     with pytest.raises(StateError):
@@ -118,7 +222,7 @@ def test_a_failed_transaction_leaves_nothing(connection):
 
     def fail(error):
         with transaction(connection):
-            Ledger(connection=connection).charge(charge(), CAP)
+            Ledger(connection=connection).charge(charge(), CAPS)
             raise error
 
     for error in (ValueError, KeyboardInterrupt, SystemExit):
@@ -152,6 +256,11 @@ def test_evidence_is_append_only(connection, table, statement):
         "DELETE FROM charges WHERE number = 2",
         "UPDATE charges SET number = number + 10 WHERE number = 2",
         "UPDATE charges SET at = -1 WHERE number = 2",
+        "UPDATE charges SET reason = 'other' WHERE number = 2",
+        "UPDATE charges SET period = 0 WHERE number = 2",
+        "UPDATE charges SET policy = x'00' WHERE number = 2",
+        "UPDATE charges SET approval = 7 WHERE number = 2",
+        "UPDATE charges SET version = 1 WHERE number = 2",
     ],
 )
 def test_a_changed_row_is_named(connection, change):
@@ -217,6 +326,7 @@ class Accounts(RuleBasedStateMachine):
         self.connection = self.opened()
         self.released = {}
         self.paid = {}
+        self.about = {}
 
     def opened(self):
         """Open the state without waiting for the disk: the process is not killed here."""
@@ -224,28 +334,48 @@ class Accounts(RuleBasedStateMachine):
         connection.execute("PRAGMA synchronous=OFF")
         return connection
 
-    @rule(request=st.integers(0, 6), epoch=st.integers(1, 2), slot=st.integers(0, 6), units=st.integers(0, 400))
-    def ask(self, request, epoch, slot, units):
+    @rule(
+        request=st.integers(0, 6),
+        epoch=st.integers(1, 2),
+        slot=st.integers(0, 6),
+        units=st.integers(0, 400),
+        purpose=st.sampled_from(("statistics", "research")),
+        day=st.integers(0, 2),
+    )
+    def ask(self, request, epoch, slot, units, purpose, day):
         """Ask under some names, perhaps used ones, for a price that may not fit."""
         tau = bytes([request, epoch, slot]).ljust(32, b"\0")
-        asked = charge(1, request=bytes([request]) * 16, epoch=epoch, slot=slot, tau=tau, units=units)
+        asked = charge(
+            1,
+            request=bytes([request]) * 16,
+            epoch=epoch,
+            slot=slot,
+            tau=tau,
+            units=units,
+            purpose=purpose,
+            at=NOW + day,
+        )
+        caps = Caps(lifetime=CAP, purpose=700, period=500, since=NOW + day)
         ledger = Ledger(connection=self.connection)
         if stored := ledger.stored(tau):
             assert stored == self.released[tau]
             return
         spent = sum(self.paid.values())
+        for_purpose = sum(self.paid[found] for found, (named, _) in self.about.items() if named == purpose)
+        recent = sum(self.paid[found] for found, (_, at) in self.about.items() if at >= NOW + day)
+        full = units and (spent + units > CAP or for_purpose + units > 700 or recent + units > 500)
         names = {(bytes(found[:1]), bytes(found[1:3])) for found in self.released}
         used = any(found[0] == tau[:1] or found[1] == tau[1:3] for found in names)
         upload = bytes(tau) + len(self.released).to_bytes(4, "big")
         try:
-            pay(self.connection, asked, upload=upload)
+            pay(self.connection, asked, upload=upload, caps=caps)
         except Rejected as rejected:
-            assert used or spent + units > CAP
+            assert used or full
             assert rejected.code in {"replayed", "slot-used", "budget"}
         else:
             assert not used
-            assert spent + units <= CAP
-            self.released[tau], self.paid[tau] = upload, units
+            assert not full
+            self.released[tau], self.paid[tau], self.about[tau] = upload, units, (purpose, NOW + day)
 
     @rule(request=st.integers(7, 9), units=st.integers(1, 400))
     def fail(self, request, units):
@@ -253,7 +383,7 @@ class Accounts(RuleBasedStateMachine):
         tau = bytes([request]) * 32
         asked = charge(1, request=bytes([request]) * 16, slot=100, tau=tau, units=units)
         with contextlib.suppress(Rejected, ZeroDivisionError), transaction(self.connection):
-            Ledger(connection=self.connection).charge(asked, CAP)
+            Ledger(connection=self.connection).charge(asked, CAPS)
             raise ZeroDivisionError
 
     @rule()

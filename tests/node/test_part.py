@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from node import approvals
+from node.approvals import Cover
 from node.audit import Audit
+from node.decisions import PAUSE, RESUME, Decisions
 from node.ledger import Ledger
+from node.state import transaction
 from protocols import announcement as announcements
 from protocols import ring, upload
 from protocols.farrsum.parameters import Trust
 from protocols.wire_pb2 import Note
 from queries.canonical import encode
 from tests.node.company import Company, Played
-from tests.node.rig import POLICY, PRICE, Rig, announce, plan, request, roster
+from tests.node.rig import NOW, POLICY, PRICE, Rig, announce, plan, request, roster
 
 
 @pytest.fixture
@@ -60,12 +65,17 @@ ZEROS = {
     ),
     "no table of several offered": (
         request(plan=encode(pack({}, {"table": "visit"}))),
-        policy_of(('"all"', '["visit"]')),
+        policy_of(('tables = "all"', 'tables = ["visit"]')),
         POLICY_SAYS_NO,
         "unknown-table",
     ),
     "no policy": (request(), "", POLICY_SAYS_NO, "policy"),
-    "table not offered": (request(), policy_of(('"all"', '["visit"]')), POLICY_SAYS_NO, "unknown-table"),
+    "table not offered": (
+        request(),
+        policy_of(('tables = "all"', 'tables = ["visit"]')),
+        POLICY_SAYS_NO,
+        "unknown-table",
+    ),
     "too dear": (request(rho_units=PRICE * 4), POLICY, (Note.NOTE_WITHHELD_COST,), "cost-limit"),
     "one hospital asked": (request(sites=("brest",), minimum=1), POLICY, POLICY_SAYS_NO, "cohort-too-small"),
     "one answer would do": (request(minimum=1), POLICY, POLICY_SAYS_NO, "cohort-too-small"),
@@ -95,7 +105,8 @@ def test_what_a_hospital_may_not_or_will_not_answer_gets_zeros_with_noise(rig, w
     values = ring.centred(rig.noisy[-1])
     assert len(rig.noisy) == 1
     assert np.all(np.abs(values) < 12 * float(noise.share_scale))
-    *_, entry = Audit(connection=rig.connection).entries()
+    *_, answered, entry = Audit(connection=rig.connection).entries()
+    assert "withheld" not in json.loads(answered.facts)
     assert json.loads(entry.facts)["withheld"] == code
     assert Audit(connection=rig.connection).verify() is None
     # The slot is used up all the same, and the same bytes come again.
@@ -154,7 +165,7 @@ def test_of_a_pack_the_tables_are_read_that_are_there_and_offered(tmp_path, what
     """Parts of absent tables are zeros and noted; the whole is charged, since what is charged may not tell of data."""
     asked, there, offers, notes, read = TABLES[what]
     rig = Rig(tmp_path / "home", tables=frozenset(there))
-    (rig.home / "policy.toml").write_text(policy_of(('"all"', offers)))
+    (rig.home / "policy.toml").write_text(policy_of(('tables = "all"', f"tables = {offers}")))
     signed = announce(request(plan=encode(asked)))
     compiled = rig.answerer.compiler.compile(encode(asked), PRICE, 1)
     entries = compiled.tally.entries + 2
@@ -182,3 +193,97 @@ def test_who_is_not_asked_does_not_count_as_the_group_it_hides_in(tmp_path):
     taken = upload.read(rig.answer(enough), roster=roster, announcement=announcements.tau(enough), entries=4)
     assert taken.notes == ()
     rig.close()
+
+
+def test_a_paused_node_adds_zeros_and_goes_on_when_resumed(rig):
+    """The operator's word holds from the next question on, without a restart; a round in between keeps its noise."""
+    for kind, notes in ((PAUSE, (Note.NOTE_PAUSED,)), (RESUME, ()), (PAUSE, (Note.NOTE_PAUSED,))):
+        with transaction(rig.connection):
+            number = Decisions(connection=rig.connection).add(kind, by="it", at=NOW)
+        signed = announce(request(number), slot=number)
+        taken = upload.read(rig.answer(signed), roster=roster, announcement=announcements.tau(signed), entries=4)
+        assert taken.notes == notes
+    assert rig.records.reads == 1
+    assert [charge.units > 0 for charge in Ledger(connection=rig.connection).charges()] == [False, True, False]
+
+
+def test_what_the_policy_holds_is_read_only_under_an_approval_of_exactly_this(rig, monkeypatch):
+    """Without one: zeros and a note. With one: the records, and the charge and the entry name it and the policy."""
+    text = policy_of(('approval_purposes = "none"', 'approval_purposes = ["test"]'))
+    (rig.home / "policy.toml").write_text(text)
+    signed = announce()
+    taken = upload.read(rig.answer(signed), roster=roster, announcement=announcements.tau(signed), entries=4)
+    assert taken.notes == (Note.NOTE_WITHHELD_APPROVAL,)
+    assert rig.records.reads == 0
+
+    seen = []
+
+    def covering(connection, held):
+        seen.append(held)
+        return Cover(decision=5, standing=False)
+
+    monkeypatch.setattr(approvals, "covering", covering)
+    monkeypatch.setattr(approvals, "holds", lambda *_arguments: True)
+    signed = announce(request(2), slot=2)
+    taken = upload.read(rig.answer(signed), roster=roster, announcement=announcements.tau(signed), entries=4)
+    assert taken.notes == ()
+    assert rig.records.reads == 1
+    (held,) = seen
+    digest = hashlib.sha256(text.encode()).digest()
+    assert (held.request.id, held.policy, held.hospitals) == (request(2).id, digest, 3)
+    *_, charge = Ledger(connection=rig.connection).charges()
+    assert (charge.approval, charge.policy) == (5, digest)
+    *_, entry = Audit(connection=rig.connection).entries()
+    facts = json.loads(entry.facts)
+    assert (facts["approval"], facts["policy"], facts["units"]) == (5, digest.hex(), charge.units)
+
+
+def test_an_approval_does_not_lift_what_the_policy_withholds(rig, monkeypatch):
+    """A person's word stands in for a person's word only, never for a budget or a rule."""
+    monkeypatch.setattr(approvals, "covering", lambda *_: Cover(decision=5, standing=False))
+    held = ('approval_purposes = "none"', 'approval_purposes = "all"')
+    (rig.home / "policy.toml").write_text(policy_of(held, ("epsilon_per_period = 100", "epsilon_per_period = 0.5")))
+    signed = announce()
+    taken = upload.read(rig.answer(signed), roster=roster, announcement=announcements.tau(signed), entries=4)
+    assert taken.notes == (Note.NOTE_WITHHELD_BUDGET,)
+    assert rig.records.reads == 0
+
+
+BUDGETS = {
+    "for life": ("lifetime_epsilon = 10", "lifetime_epsilon = 1.5"),
+    "for the purpose": ("purposes.test = 100", "purposes.test = 1.5"),
+    "in the period": ("epsilon_per_period = 100", "epsilon_per_period = 1.5"),
+}
+
+
+@pytest.mark.parametrize("what", BUDGETS)
+def test_each_budget_ends_with_zeros_and_a_note(rig, what):
+    """The question that no longer fits reads no record, and the next ones neither."""
+    (rig.home / "policy.toml").write_text(policy_of(BUDGETS[what]))
+    for number in (1, 2, 3, 4):
+        signed = announce(request(number), slot=number)
+        taken = upload.read(rig.answer(signed), roster=roster, announcement=announcements.tau(signed), entries=4)
+        assert taken.notes == (() if number <= 2 else (Note.NOTE_WITHHELD_BUDGET,))
+    assert rig.records.reads == 2
+    *_, charge = Ledger(connection=rig.connection).charges()
+    assert charge.units == 0
+
+
+def test_the_smallest_count_to_show_goes_with_the_records_only(rig):
+    """An upload with records names the policy's smallest count; one of zeros has nothing to protect."""
+    (rig.home / "policy.toml").write_text(policy_of(("minimum_cell = 0", "minimum_cell = 10")))
+    for number, sites, cell in ((1, OTHERS, 0), (2, ("aden", "brest", "cork"), 10)):
+        signed = announce(request(number, sites=sites), slot=number)
+        taken = upload.read(rig.answer(signed), roster=roster, announcement=announcements.tau(signed), entries=4)
+        assert taken.minimum_cell == cell
+
+
+def test_newcomers_in_a_round_do_not_hide_this_hospital(rig):
+    """With newcomers waiting, hospitals that the node has not met reach no smallest number; the log names them."""
+    (rig.home / "policy.toml").write_text(policy_of(("newcomer_days = 0", "newcomer_days = 7")))
+    signed = announce()
+    taken = upload.read(rig.answer(signed), roster=roster, announcement=announcements.tau(signed), entries=4)
+    assert taken.notes == POLICY_SAYS_NO
+    *_, entry = Audit(connection=rig.connection).entries()
+    assert json.loads(entry.facts)["rule"] == "minimum_hospitals"
+    assert "dover" in json.loads(entry.facts)["detail"]
