@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from coordinator import progress
 from coordinator.questions import Question
+from coordinator.stands import Stands
 from protocols.round import Round
 from protocols.wire_pb2 import RequestStatus
 
@@ -13,11 +15,12 @@ from protocols.wire_pb2 import RequestStatus
 class Alive:
     """A request that waits or runs. Watchers hold on to it until they have told its end."""
 
-    def __init__(self, question: Question, connected: set[str], status: RequestStatus) -> None:
-        """Start with the status as it was stored."""
+    def __init__(self, question: Question, connected: set[str], status: RequestStatus, now: float) -> None:
+        """Start with the status as it was stored; ``now`` in seconds since 1970, UTC."""
         self.question = question
         self.sites = frozenset(question.request.sites)
         self.connected = connected
+        self.stands = Stands(taken_at=now)
         self._status: RequestStatus | None = status
         self.state = status.state
         self.round: Round | None = None
@@ -25,6 +28,7 @@ class Alive:
         self.ended = asyncio.Event()
         self.expiry: asyncio.TimerHandle | None = None
         self.grace: asyncio.TimerHandle | None = None
+        self.patience: asyncio.TimerHandle | None = None
         self.waited = False
 
     def touch(self) -> None:
@@ -37,7 +41,12 @@ class Alive:
         """Return the status as it is."""
         if self._status is None:
             self._status = progress.describe(
-                self.question, state=self.state, round_=self.round, connected=self.connected, now=now
+                self.question,
+                state=self.state,
+                round_=self.round,
+                connected=self.connected,
+                now=now,
+                stands=self.stands,
             )
         return self._status
 
@@ -49,9 +58,17 @@ class Alive:
         self._status = status
         self.ended.set()
 
+    def look_again(self, look: Callable[[Alive], None], seconds: float | None) -> None:
+        """Have it looked at in some seconds, in place of what was set before; None: not until something happens."""
+        if self.patience:
+            self.patience.cancel()
+        self.patience = None if seconds is None else asyncio.get_running_loop().call_later(seconds, look, self)
+
     def stop_timers(self) -> None:
-        """Let neither the grace nor the expiry come any more."""
+        """Let neither the grace nor the expiry nor the end of the patience come any more."""
         self.stop_grace()
+        if self.patience:
+            self.patience.cancel()
         if self.expiry:
             self.expiry.cancel()
 

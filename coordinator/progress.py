@@ -7,19 +7,28 @@ from collections.abc import Set as AbstractSet
 
 from coordinator.opened import contributing, withheld
 from coordinator.questions import Question
+from coordinator.stands import Stands
 from protocols.round import Round
-from protocols.wire_pb2 import RequestStatus, SiteProgress, State
+from protocols.wire_pb2 import RequestStatus, SiteProgress, Stand, State
 
 FINAL = (State.STATE_ANSWERED, State.STATE_FAILED, State.STATE_CANCELLED, State.STATE_EXPIRED)
 """A request in one of these states changes no more."""
 
 
+_STANDS = {Stand.STAND_HELD: "held", Stand.STAND_DENIED: "denied"}
+"""What a hospital's word on a request is called; one that is ready is connected, or it is not there."""
+
+
 def describe(
     question: Question, *, state: State, round_: Round | None, connected: AbstractSet[str], now: float, code: str = "",
-    release: bytes = b"",
+    release: bytes = b"", stands: Stands | None = None,
 ) -> RequestStatus:  # fmt: skip
-    """Return the status of a request; ``connected`` are those of its hospitals that are there."""
+    """Return the status of a request.
+
+    ``connected`` are those of its hospitals that are there, ``stands`` what they said of it before its round.
+    """
     asked = question.request
+    waiting = state == State.STATE_WAITING
     return RequestStatus(
         id=asked.id,
         state=state,
@@ -34,9 +43,11 @@ def describe(
         connected=len(connected),
         answered=len(contributing(round_)) if round_ else 0,
         needed=asked.minimum,
-        sites=_in_round(asked.sites, round_, connected) if round_ else _waiting(asked.sites, connected),
+        sites=_in_round(asked.sites, round_, connected) if round_ else _waiting(asked.sites, connected, stands),
         code=code,
         release=release,
+        held=len(stands.at(Stand.STAND_HELD)) if stands and waiting else 0,
+        reason=asked.reason,
     )
 
 
@@ -51,9 +62,13 @@ def reused(question: Question, earlier: RequestStatus, now: float) -> RequestSta
     return status
 
 
-def _waiting(sites: tuple[str, ...], connected: AbstractSet[str]) -> Iterator[SiteProgress]:
+def _waiting(sites: tuple[str, ...], connected: AbstractSet[str], stands: Stands | None) -> Iterator[SiteProgress]:
+    said = stands.said if stands else {}
     for site in sites:
-        yield SiteProgress(site=site, state="connected" if site in connected else "offline")
+        if site in said and said[site].stand in _STANDS:
+            yield SiteProgress(site=site, state=_STANDS[said[site].stand], reference=said[site].reference)
+        else:
+            yield SiteProgress(site=site, state="connected" if site in connected else "offline")
 
 
 def _in_round(sites: tuple[str, ...], round_: Round, connected: AbstractSet[str]) -> Iterator[SiteProgress]:

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
-from coordinator import announcing, progress, questions
+from coordinator import announcing, holding, progress, questions
 from coordinator.alive import Alive
 from coordinator.epochs import Epochs
+from coordinator.holding import Outlook
 from coordinator.links import Links
 from coordinator.members import Members
 from coordinator.opened import contributing
@@ -20,9 +21,10 @@ from coordinator.settings import CoordinatorSettings
 from coordinator.store import Store
 from protocols.errors import Rejected
 from protocols.farrsum.parameters import parameters
+from protocols.request import asked_for
 from protocols.roster import Member
 from protocols.round import Round, open_round
-from protocols.wire_pb2 import CoordinatorMessage, RequestStatus, Signed, State
+from protocols.wire_pb2 import CoordinatorMessage, RequestStatus, Signed, State, Verdict
 
 PACE = 0.1
 """Least seconds between two progress messages to one watcher; the end is told at once."""
@@ -103,7 +105,7 @@ class Requests:
         connected = set(asked.sites) & self._links.connected
         status = progress.describe(question, state=State.STATE_WAITING, round_=None, connected=connected, now=now)
         self._store.add_request(signed, status)
-        alive = self._take_up(Alive(question, connected, status))
+        alive = self._take_up(Alive(question, connected, status, now))
         self._consider(alive)
         return alive.current(self._clock())
 
@@ -144,16 +146,26 @@ class Requests:
                 self.rounds.drop(alive.round.tau)
         return status
 
-    def release(self, id_: bytes) -> Signed:
-        """Return a release by the id of the request that it answered."""
+    def release(self, id_: bytes, analyst: Member) -> Signed:
+        """Return a release by the id of the request that it answered; one beyond the analyst's mandate is unknown."""
         signed = self._store.release(id_)
-        if signed is None:
+        if signed is None or not self._may_read(id_, analyst):
             raise Rejected("unknown-request", "release")
         return signed
 
-    def releases(self) -> list[Signed]:
-        """Return the releases, newest first."""
-        return self._store.releases()
+    def releases(self, analyst: Member) -> list[Signed]:
+        """Return the releases within the analyst's mandate, newest first."""
+        return self._store.releases(lambda id_: self._may_read(id_, analyst))
+
+    def _may_read(self, id_: bytes, analyst: Member) -> bool:
+        """Tell whether an analyst may read the release of a request: its own, or one that its mandate covers."""
+        stored = self._store.request(id_)
+        if stored is None:
+            return False
+        asked, members = asked_for(stored.signed), self._members
+        return questions.is_covered(
+            asked, analyst, roster=members.roster, catalogue=members.catalogue, now=int(self._clock())
+        )
 
     def roster(self, version: int) -> Signed:
         """Return a roster by its version."""
@@ -175,6 +187,22 @@ class Requests:
         """Note that a hospital is away."""
         for alive in self._of(site):
             alive.connected.discard(site)
+            alive.stands.forget(site)
+            alive.touch()
+            self._consider(alive)
+
+    def site_spoke(self, site: str) -> None:
+        """Ask a hospital about the requests that wait, should its status say that it looks at them from now on."""
+        if self._links.looks(site):
+            for alive in self._of(site):
+                holding.propose(alive, self._links)
+
+    def verdict(self, site: str, verdict: Verdict) -> None:
+        """Note where a request stands at a hospital; what comes after its round began, or its end, changes nothing."""
+        alive = self._alive.get(verdict.request)
+        if alive is None or site not in alive.sites or alive.state != State.STATE_WAITING:
+            return
+        if alive.stands.take(site, verdict):
             alive.touch()
             self._consider(alive)
 
@@ -205,11 +233,15 @@ class Requests:
 
     def _consider(self, alive: Alive) -> None:
         """Open the round of a waiting request if its hospitals are ready, or were given time to become so."""
-        asked = alive.question.request
+        holding.propose(alive, self._links)
         if alive.state != State.STATE_WAITING or self.rounds.count >= self._settings.most_running:
             return
         ready = self.epochs.ready
-        if len(alive.sites & ready) < asked.minimum:
+        found, wait = holding.outlook(alive, self._links, ready=ready, now=self._clock())
+        alive.look_again(self._consider, wait)
+        if found is Outlook.DENIED:
+            self._end(alive, State.STATE_FAILED, code="denied")
+        if found is not Outlook.OPEN:
             alive.stop_grace()
             return
         if not alive.waited and (self._links.returning(alive.sites - ready) or self.epochs.gathering):
@@ -292,8 +324,9 @@ class Requests:
 
     def _end(self, alive: Alive, state: State, *, code: str) -> RequestStatus:
         status = progress.describe(
-            alive.question, state=state, round_=alive.round, connected=alive.connected, now=self._clock(), code=code
-        )
+            alive.question, state=state, round_=alive.round, connected=alive.connected, now=self._clock(), code=code,
+            stands=alive.stands,
+        )  # fmt: skip
         self._finish(alive, status)
         return status
 
@@ -356,7 +389,7 @@ class Requests:
         except Rejected as refusal:
             self._fail_stored(status, refusal.code)
             return
-        self._take_up(Alive(question, set(), status))
+        self._take_up(Alive(question, set(), status, self._clock()))
 
     def _fail_stored(self, status: RequestStatus, code: str) -> None:
         status.state, status.code = State.STATE_FAILED, code

@@ -27,7 +27,9 @@ WORDS = {
 }
 """States for people."""
 
-_NO_REFUSALS = ("connected", "offline", "asked", "answered")
+DAY, HOUR, MINUTE = 24 * 3600, 3600, 60
+
+_NO_REFUSALS = ("connected", "offline", "asked", "answered", "held")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,9 @@ class RequestState:
     statement: str
     """As it was typed."""
     purpose: str
-    """Why it was asked."""
+    """What it is for, a name from the analyst's mandate."""
+    reason: str
+    """Why it was asked, in the analyst's words."""
     rho_units: int
     """Its price, in ledger units."""
     created_at: int
@@ -54,10 +58,12 @@ class RequestState:
     """Of these, how many are there."""
     answered: int
     """Of these, how many have answered."""
+    held: int
+    """While it waits: how many hospitals somebody has to approve it at."""
     needed: int
     """How many must."""
     sites: dict[str, str]
-    """By hospital: ``connected``, ``offline``, ``asked``, ``answered``, or the code with which it refused."""
+    """By hospital: ``connected``, ``offline``, ``held``, ``asked``, ``answered``, or the code with which it refused."""
     references: dict[str, str]
     """By hospital that refused: what its operator finds the reason under."""
     code: str
@@ -86,12 +92,14 @@ class RequestState:
             "state": self.state,
             "statement": self.statement,
             "purpose": self.purpose,
+            "reason": self.reason,
             "rho_units": self.rho_units,
             "created_at": self.created_at,
             "expires_at": self.expires_at,
             "asked": self.asked,
             "connected": self.connected,
             "answered": self.answered,
+            "held": self.held,
             "needed": self.needed,
             "sites": self.sites,
             "references": self.references,
@@ -108,12 +116,14 @@ def read(status: RequestStatus) -> RequestState:
         state=State.Name(status.state).removeprefix("STATE_").lower(),
         statement=status.statement,
         purpose=status.purpose,
+        reason=status.reason,
         rho_units=status.rho_units,
         created_at=status.created_at,
         expires_at=status.expires_at,
         asked=status.asked,
         connected=status.connected,
         answered=status.answered,
+        held=status.held,
         needed=status.needed,
         sites={site.site: site.state for site in status.sites},
         references={site.site: site.reference for site in status.sites if site.reference},
@@ -121,6 +131,24 @@ def read(status: RequestStatus) -> RequestState:
         release=status.release.hex(),
         reused=status.reused,
     )
+
+
+def in_words(state: RequestState, now: float) -> str:
+    """Return where a request stands, for people: of a held one, at how many hospitals and for how long."""
+    if state.state == "waiting" and state.held:
+        return _("waits for approval at {held} of {asked} hospitals, {age}").format(
+            held=state.held, asked=state.asked, age=age(now - state.created_at)
+        )
+    return _(WORDS[state.state])
+
+
+def age(seconds: float) -> str:
+    """Return how long something has lasted, in its largest unit of which there are two."""
+    if seconds >= 2 * DAY:
+        return _("{count} days").format(count=int(seconds // DAY))
+    if seconds >= 2 * HOUR:
+        return _("{count} hours").format(count=int(seconds // HOUR))
+    return _("{count} min").format(count=max(0, int(seconds // MINUTE)))
 
 
 def failure(state: RequestState) -> FarrError:
@@ -146,6 +174,9 @@ def failure(state: RequestState) -> FarrError:
                 count=len(sites), code=refusal, advice=advice(refusal), sites=shortened(sites)
             )
         )
+    held = tuple(site for site, word in state.sites.items() if word == "held")
+    if held:
+        lines.append(_("still waiting for approval: {sites}").format(sites=shortened(held)))
     offline = tuple(site for site, word in state.sites.items() if word == "offline")
     silent = tuple(site for site, word in state.sites.items() if word == "asked")
     if offline:
@@ -177,6 +208,8 @@ def _remedy(code: str) -> str:
         return _("see `farr budget`; an answer that was released before is free: `farr releases list`")
     if code in {"interrupted", "bad-sum"}:
         return _("ask again; that is a new question with a new charge")
+    if code == "denied":
+        return _("ask the hospitals' operators, who find the request under its id: farr node approvals list --all")
     if code == "too-few":
         return _("ask again later, or with a lower --minimum")
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Annotated
 
@@ -26,7 +27,7 @@ CANCEL = N_("Give up a request. What hospitals were charged for it stays charged
 def list_requests(home: Home = None, as_json: AsJson = False) -> None:
     """List."""
     from farr import connect
-    from farr.states import WORDS
+    from farr.states import in_words
 
     with connect(home) as federation:
         found = federation.requests()
@@ -37,7 +38,7 @@ def list_requests(home: Home = None, as_json: AsJson = False) -> None:
         (
             state.id[:8],
             when(state.created_at),
-            _(WORDS[state.state]),
+            in_words(state, time.time()),
             f"{state.answered}/{state.asked}",
             state.code,
             one_line(state.statement),
@@ -101,14 +102,18 @@ def cancel(identifier: Identifier, home: Home = None, as_json: AsJson = False) -
 def describe(state: object) -> None:
     """Print a request for people."""
     from farr.problems import advice
-    from farr.states import WORDS, RequestState
+    from farr.states import RequestState, in_words
 
     if not isinstance(state, RequestState):
         raise TypeError
     output.line(state.statement)
     output.line()
     output.line(_("id: {id}").format(id=state.id))
-    output.line(_("state: {state}").format(state=_(WORDS[state.state])))
+    output.line(_("state: {state}").format(state=in_words(state, time.time())))
+    if state.purpose:
+        output.line(_("purpose: {purpose}").format(purpose=state.purpose))
+    if state.reason:
+        output.line(_("reason: {text}").format(text=state.reason))
     output.line(
         _("{answered} of {asked} hospitals answered, {needed} needed").format(
             answered=state.answered, asked=state.asked, needed=state.needed

@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from farr.states import RequestState, shortened
+from farr.states import RequestState, in_words, shortened
 from farr.tables import Live
 from farr.texts import _
 
@@ -38,7 +38,9 @@ class Waiting:
             self._live.say(self._text(self._last))
 
     def _text(self, state: RequestState) -> str:
-        if state.state == "waiting":
+        if state.held:
+            text = in_words(state, time.time())
+        elif state.state == "waiting":
             text = _("{connected} of {asked} hospitals connected, {needed} needed").format(
                 connected=state.connected, asked=state.asked, needed=state.needed
             )

@@ -1,0 +1,57 @@
+"""Whether the round of a request waits for hospitals that look at it first.
+
+A hospital whose policy has a person look at some requests says so in its status, and is asked before a round. What it
+says concerns nobody's records: its policy and its operator's word decide, so it may be shown and acted upon. None of
+this is relied upon by a hospital: each judges the announcement again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from enum import Enum
+
+from coordinator.alive import Alive
+from coordinator.links import Links
+from protocols.wire_pb2 import CoordinatorMessage, Proposal, Stand, State
+
+
+class Outlook(Enum):
+    """What is to be done about a request that waits."""
+
+    WAIT = "wait"
+    OPEN = "open"
+    DENIED = "denied"
+
+
+def propose(alive: Alive, links: Links) -> None:
+    """Ask the hospitals that look at requests where a waiting one stands, each once on every connection."""
+    if alive.state != State.STATE_WAITING:
+        return
+    unasked = _looking(alive, links) - alive.stands.proposed
+    if unasked:
+        alive.stands.proposed |= unasked
+        links.send(unasked, CoordinatorMessage(proposal=Proposal(request=alive.question.signed)))
+
+
+def outlook(alive: Alive, links: Links, *, ready: AbstractSet[str], now: float) -> tuple[Outlook, float | None]:
+    """Return whether the round of a waiting request opens, and in how many seconds to look again if nothing happens.
+
+    ``ready`` are the hospitals that hold keys for a round. It opens when enough of those asked are ready that nothing
+    holds back, and those that are there have all decided or the analyst's patience is over. Hospitals that said no are
+    not waited for; those that are undecided when the patience is over take part with zeros. When so many said no that
+    the request's minimum is out of reach, it has failed. Test: tests/coordinator/test_holding.py.
+    """
+    request, stands = alive.question.request, alive.stands
+    denied = stands.at(Stand.STAND_DENIED)
+    if len(alive.sites - denied) < request.minimum:
+        return Outlook.DENIED, None
+    waited_for = stands.undecided(_looking(alive, links)) & alive.connected
+    left = stands.until(request, waited_for) - now
+    again = left if waited_for and left > 0 else None
+    if len((alive.sites & ready) - denied - waited_for) < request.minimum or again is not None:
+        return Outlook.WAIT, again
+    return Outlook.OPEN, None
+
+
+def _looking(alive: Alive, links: Links) -> frozenset[str]:
+    return frozenset(site for site in alive.connected if links.looks(site))

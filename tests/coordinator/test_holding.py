@@ -1,0 +1,194 @@
+import asyncio
+import time
+
+from protocols.wire_pb2 import NodeMessage, NodeStatus, Note, Stand, State, Verdict
+from tests.coordinator.federation import coordinator
+
+PATIENT = 600
+
+
+async def looks(hospital):
+    """Have a hospital say that somebody there looks at requests; the coordinator has read it."""
+    await hospital.say(NodeMessage(status=NodeStatus(lifetime_units=7, remaining_units=5, holds=True)))
+    await asyncio.sleep(0.05)
+
+
+async def says(hospital, status, stand):
+    """Have a hospital say where a request stands."""
+    reference = status.id.hex()
+    await hospital.say(NodeMessage(verdict=Verdict(request=status.id, stand=stand, reference=reference)))
+
+
+def state_at(status, site):
+    """Return what an analyst sees of a hospital."""
+    return next(each.state for each in status.sites if each.site == site)
+
+
+def test_a_round_waits_until_a_hospital_that_holds_it_says_yes(federation, tmp_path):
+    """One of five holds it: it waits, with a count and the hospital's name; approved, all five answer."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            await looks(hospitals[2])
+            analyst = running.analyst()
+            status = await analyst.submit(patience=PATIENT)
+            assert (await hospitals[2].hear("proposal")).request.signer == "ada"
+            await says(hospitals[2], status, Stand.STAND_HELD)
+            held = await analyst.until(status, lambda now: now.held == 1)
+            assert (held.state, state_at(held, "cork")) == (State.STATE_WAITING, "held")
+            assert [each.reference for each in held.sites if each.reference] == [status.id.hex()]
+            assert all(hospital.waiting("announcement") == 0 for hospital in hospitals)
+            await says(hospitals[2], status, Stand.STAND_READY)
+            end = await analyst.end_of(status)
+            assert (end.state, end.answered, end.held) == (State.STATE_ANSWERED, 5, 0)
+
+    asyncio.run(scenario())
+
+
+def test_nobody_is_asked_where_nobody_looks(federation, tmp_path):
+    """Without a hospital that looks at requests, the round opens at once and no proposal is sent."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            status = await running.analyst().submit(patience=PATIENT)
+            assert status.state == State.STATE_RUNNING
+            assert all(hospital.waiting("proposal") == 0 for hospital in hospitals)
+
+    asyncio.run(scenario())
+
+
+def test_a_hospital_that_denies_is_not_waited_for(federation, tmp_path):
+    """One of five says no: the round opens with the others ready, and it takes part with zeros."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            await looks(hospitals[2])
+            hospitals[2].silence()
+            analyst = running.analyst()
+            status = await analyst.submit(patience=PATIENT)
+            await says(hospitals[2], status, Stand.STAND_DENIED)
+            announced = await hospitals[2].hear("announcement")
+            await hospitals[2].answer(announced, vector=(0, 0), notes=(Note.NOTE_WITHHELD_APPROVAL,))
+            end = await analyst.end_of(status)
+            assert (end.state, end.answered, state_at(end, "cork")) == (State.STATE_ANSWERED, 4, "denied")
+
+    asyncio.run(scenario())
+
+
+def test_too_many_denials_end_the_request_before_anything_is_charged(federation, tmp_path):
+    """Two of five say no and four are needed: it failed as denied, and nobody was asked for an upload."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            for hospital in hospitals[:2]:
+                await looks(hospital)
+            analyst = running.analyst()
+            status = await analyst.submit(patience=PATIENT)
+            for hospital in hospitals[:2]:
+                await says(hospital, status, Stand.STAND_DENIED)
+            end = await analyst.end_of(status)
+            assert (end.state, end.code) == (State.STATE_FAILED, "denied")
+            assert [each.state for each in end.sites[:3]] == ["denied", "denied", "connected"]
+            assert all(hospital.waiting("announcement") == 0 for hospital in hospitals)
+
+    asyncio.run(scenario())
+
+
+def test_a_later_word_replaces_the_earlier(federation, tmp_path):
+    """A hospital that denied and then approves takes part; the request was not lost meanwhile."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            for hospital in hospitals[:2]:
+                await looks(hospital)
+            analyst = running.analyst()
+            status = await analyst.submit(patience=PATIENT)
+            await says(hospitals[0], status, Stand.STAND_DENIED)
+            await analyst.until(status, lambda now: state_at(now, "aden") == "denied")
+            await says(hospitals[0], status, Stand.STAND_READY)
+            await says(hospitals[1], status, Stand.STAND_READY)
+            assert (await analyst.end_of(status)).answered == 5
+
+    asyncio.run(scenario())
+
+
+def test_the_analysts_patience_is_honoured_and_then_the_round_opens_without(federation, tmp_path):
+    """A held request of a second's patience waits that long and is then answered with the others' records."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            await looks(hospitals[2])
+            hospitals[2].silence()
+            analyst = running.analyst()
+            created = int(time.time())
+            status = await analyst.submit(created_at=created, expires_at=created + 3600, patience=2)
+            await says(hospitals[2], status, Stand.STAND_HELD)
+            announced = await hospitals[2].hear("announcement")
+            assert time.time() >= created + 2
+            await hospitals[2].answer(announced, vector=(0, 0), notes=(Note.NOTE_WITHHELD_APPROVAL,))
+            assert (await analyst.end_of(status)).answered == 4
+
+    asyncio.run(scenario())
+
+
+def test_a_hospital_without_a_word_does_not_hold_up_an_impatient_analyst_for_long(federation, tmp_path, monkeypatch):
+    """It looks at requests and never says anything: the round opens after the time for a word."""
+    monkeypatch.setattr("coordinator.stands.REPLY_SECONDS", 0.3)
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            await looks(hospitals[2])
+            begun = time.monotonic()
+            end = await running.analyst().ask()
+            assert (end.state, end.answered) == (State.STATE_ANSWERED, 5)
+            assert time.monotonic() - begun >= 0.3
+
+    asyncio.run(scenario())
+
+
+def test_a_restart_asks_again_and_the_request_goes_on(federation, tmp_path):
+    """The coordinator restarts, and the hospital dials again: it hears the proposal again; its word opens the round."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            await looks(hospitals[2])
+            status = await running.analyst().submit(patience=PATIENT)
+            await says(hospitals[2], status, Stand.STAND_HELD)
+            await running.analyst().until(status, lambda now: now.held == 1)
+            await running.stop()
+            await running.start()
+            for hospital in hospitals:
+                hospital.restart()
+                await hospital.connect()
+                hospital.answer_all()
+                if hospital is hospitals[2]:
+                    await looks(hospital)
+            assert (await hospitals[2].hear("proposal")).request.signer == "ada"
+            await says(hospitals[2], status, Stand.STAND_READY)
+            assert (await running.analyst().end_of(status)).state == State.STATE_ANSWERED
+
+    asyncio.run(scenario())
+
+
+def test_a_word_of_no_known_kind_or_on_no_known_request_does_no_harm(federation, tmp_path):
+    """A verdict that is none ends the link; one on an unknown request is passed over."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            await looks(hospitals[0])
+            await hospitals[1].say(NodeMessage(verdict=Verdict(request=b"?" * 16, stand=Stand.STAND_DENIED)))
+            status = await running.analyst().submit(patience=PATIENT)
+            await says(hospitals[0], status, Stand.STAND_UNSPECIFIED)
+            assert (await hospitals[0].hear("closing")).code == "malformed"
+            assert hospitals[1].waiting("closing") == 0
+
+    asyncio.run(scenario())
