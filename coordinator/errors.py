@@ -9,6 +9,7 @@ Refusals are protocols.errors.Rejected; ``coded`` wraps every handler of the ser
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from types import MappingProxyType
@@ -21,6 +22,9 @@ from protocols.errors import Rejected
 CODE_KEY = "farr-code"
 """Trailing metadata under which the code of a refusal travels."""
 
+TIME_KEY = "farr-time"
+"""Trailing metadata that states the coordinator's clock, in seconds since 1970: a member's own may be wrong."""
+
 INTERNAL = "internal"
 """The code for the coordinator's own faults."""
 
@@ -31,6 +35,11 @@ _STATUS: Mapping[str, grpc.StatusCode] = MappingProxyType(
         "expired-certificate": grpc.StatusCode.PERMISSION_DENIED,
         "bad-signature": grpc.StatusCode.PERMISSION_DENIED,
         "bad-token": grpc.StatusCode.PERMISSION_DENIED,
+        "no-mandate": grpc.StatusCode.PERMISSION_DENIED,
+        "expired-mandate": grpc.StatusCode.PERMISSION_DENIED,
+        "wrong-purpose": grpc.StatusCode.PERMISSION_DENIED,
+        "out-of-region": grpc.StatusCode.PERMISSION_DENIED,
+        "wrong-table": grpc.StatusCode.PERMISSION_DENIED,
         "oversized": grpc.StatusCode.RESOURCE_EXHAUSTED,
         "busy": grpc.StatusCode.RESOURCE_EXHAUSTED,
         "unknown-request": grpc.StatusCode.NOT_FOUND,
@@ -77,6 +86,7 @@ def coded(handler: Handler) -> Handler:
         except Exception:
             code = INTERNAL
             log.exception("failed", extra={"code": code, "peer": context.peer()})
-        return await context.abort(status_of(code), details=code, trailing_metadata=((CODE_KEY, code),))
+        stated = (TIME_KEY, str(int(time.time())))
+        return await context.abort(status_of(code), details=code, trailing_metadata=((CODE_KEY, code), stated))
 
     return edge

@@ -128,6 +128,10 @@ class Links:
         since = self._clock() - RETURN_SECONDS
         return any(self._seen[site][0] >= since if site in self._seen else self._started >= since for site in sites)
 
+    def looks(self, site: str) -> bool:
+        """Tell whether a hospital said that somebody there looks at some requests before they are answered."""
+        return site in self._seen and self._seen[site][1].holds
+
     def view(self, site: str) -> NodeView:
         """Return what is known of a hospital's connection."""
         seen, status = self._seen.get(site, (0.0, None))

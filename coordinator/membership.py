@@ -65,11 +65,16 @@ class MembershipService(MembershipServicer):
     async def Apply(self, message: SignedApplication, context: Any) -> Admission:
         """Keep an application, or return what the registrar said to it.
 
-        The caller is not on the roster yet; its certificate is the token's, which the registrar's CA issued.
+        The caller is not on the roster yet, and its certificate is the token's, which the registrar's CA issued; or it
+        is a member that renews its certificate and shows the present one.
         """
         token = self._token(message, context)
+        renews = token in self._members.roster.by_certificate
         said = self._store.admission(token)
         if said is not None:
+            if renews and not said.certificate:
+                # Told once: what the registrar would not do today, it may do for another application tomorrow.
+                self._store.forget_admission(token)
             return self._admission(said)
         known = self._store.application(token)
         if known is None:
@@ -77,6 +82,8 @@ class MembershipService(MembershipServicer):
                 raise Rejected("busy", "applications")
             self._store.add_application(token, message)
             log.info("application", extra={"peer": context.peer()})
+        elif known != message and renews:
+            self._store.replace_application(token, message)
         elif known != message:
             raise Rejected("bad-token", "the token was used for another application")
         return Admission(admitted=False)
@@ -90,7 +97,7 @@ class MembershipService(MembershipServicer):
     @coded
     async def Publish(self, message: Publication, context: Any) -> Nothing:
         """Let a newer roster hold, and tell everybody whom it concerns; with the same one, only applicants hear."""
-        self._members.identify(context, Role.ROLE_REGISTRAR)
+        self._check_publisher(message, context)
         _check_answers(message)
         if message.roster == self._members.signed:
             # Refusals come without a new roster, and so does an admission that a registrar's crash held up.
@@ -109,6 +116,21 @@ class MembershipService(MembershipServicer):
         self._requests.roster_changed()
         log.info("published", extra={"version": roster.version})
         return Nothing()
+
+    def _check_publisher(self, message: Publication, peer: Peer) -> None:
+        """Refuse whoever is not the registrar, by the roster that holds or by the registrar's next one that it brings.
+
+        The registrar renews its own certificate; the roster that first names it is the one that it publishes with it.
+        """
+        try:
+            self._members.identify(peer, Role.ROLE_REGISTRAR)
+        except Rejected as refusal:
+            if refusal.code != "unknown-member":
+                raise
+            roster, _catalogue = self._verified(message)
+            named = roster.by_certificate.get(hashlib.sha256(certificate_of(peer)).digest())
+            if named is None or named.role != Role.ROLE_REGISTRAR:
+                raise
 
     def _token(self, message: SignedApplication, peer: Peer) -> bytes:
         """Return the token of an application that the caller's own certificate signed."""
@@ -155,7 +177,7 @@ class MembershipService(MembershipServicer):
             try:
                 self._members.check(link.certificate, Role.ROLE_NODE)
             except Rejected as refusal:
-                link.close(refusal.code)
+                link.close("renewed" if link.site in self._members.roster.nodes else refusal.code)
             else:
                 link.send(CoordinatorMessage(roster=self._members.signed))
                 if with_catalogue:

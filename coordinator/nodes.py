@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from coordinator.errors import INTERNAL, coded
+from coordinator.evidence import Keeper
 from coordinator.links import Links, Stream
 from coordinator.members import Members, certificate_of
 from coordinator.requests import Requests
@@ -34,8 +35,9 @@ log = logging.getLogger(__name__)
 class NodesService(NodesServicer):
     """Serves the hospitals."""
 
-    def __init__(self, *, members: Members, links: Links, requests: Requests) -> None:
+    def __init__(self, *, members: Members, links: Links, requests: Requests, keeper: Keeper) -> None:
         """Serve these members."""
+        self._keeper = keeper
         self._members = members
         self._links = links
         self._requests = requests
@@ -46,8 +48,7 @@ class NodesService(NodesServicer):
         member = self._members.identify(context, Role.ROLE_NODE)
         hello = await _hello(messages)
         if hello.protocol != PROTOCOL_VERSION:
-            text = f"the coordinator speaks protocol {PROTOCOL_VERSION}, this node {hello.protocol}; update the older"
-            await context.write(CoordinatorMessage(closing=Closing(code="protocol-version", message=text)))
+            await _part(member.id, hello.protocol, context)
             return
         link = Stream(member.id, hashlib.sha256(certificate_of(context)).digest())
         self._welcome(link, hello)
@@ -72,6 +73,8 @@ class NodesService(NodesServicer):
                 welcome=Welcome(protocol=PROTOCOL_VERSION, roster=members.signed, catalogue=members.catalogue.source)
             )
         )
+        # Before anything that it could answer: a hospital that was rolled back shall know it.
+        self._keeper.welcome(link)
         self._requests.epochs.site_connected(link.site, hello.epoch)
         for message in self._requests.rounds.awaiting(link.site):
             link.send(message)
@@ -96,6 +99,7 @@ class NodesService(NodesServicer):
         kind = message.WhichOneof("kind")
         if kind == "status":
             self._links.heard(site, _checked(message.status))
+            self._requests.site_spoke(site)
             return
         self._links.heard(site)
         epochs, rounds = self._requests.epochs, self._requests.rounds
@@ -106,6 +110,10 @@ class NodesService(NodesServicer):
             "refusal": rounds.refusal,
             "confirmation": rounds.confirmation,
             "shares": rounds.shares,
+            "checkpoint": self._keeper.take_checkpoint,
+            "receipt": self._keeper.take_receipt,
+            "witness": self._keeper.take_witness,
+            "verdict": self._requests.verdict,
         }
         if kind not in take:
             raise Rejected("malformed", "message kind")
@@ -115,6 +123,24 @@ class NodesService(NodesServicer):
             if refusal.code not in OVERTAKEN:
                 raise
             log.debug("late", extra={"peer": site, "code": refusal.code})
+
+
+async def _part(site: str, theirs: int, context: Any) -> None:
+    """Part with a hospital that speaks another protocol version: both sides learn both versions, and who is to update.
+
+    The welcome names the version, which every node compares with its own, and nothing else; the closing is for people.
+    """
+    newer = theirs > PROTOCOL_VERSION
+    who = "the coordinator has to be updated" if newer else "this node has to be updated"
+    text = f"the coordinator speaks protocol {PROTOCOL_VERSION}, this node {theirs}: {who}"
+    log.warning(
+        "a node speaks a newer protocol version: update the coordinator"
+        if newer
+        else "a node speaks an older protocol version: the hospital has to update it",
+        extra={"peer": site, "ours": PROTOCOL_VERSION, "theirs": theirs},
+    )
+    await context.write(CoordinatorMessage(welcome=Welcome(protocol=PROTOCOL_VERSION)))
+    await context.write(CoordinatorMessage(closing=Closing(code="protocol-version", message=text)))
 
 
 async def _hello(messages: AsyncIterator[NodeMessage]) -> Hello:

@@ -17,6 +17,8 @@ WITHHELD: Mapping[Note, str] = {
     Note.NOTE_WITHHELD_BUDGET: "budget",
     Note.NOTE_TABLE_ABSENT: "unknown-table",
     Note.NOTE_OWN_ROW_WITHHELD: "policy",
+    Note.NOTE_WITHHELD_APPROVAL: "denied",
+    Note.NOTE_PAUSED: "paused",
 }
 """By note of a hospital that adds zeros instead of its records, the code that says why."""
 

@@ -15,6 +15,7 @@ import grpc
 
 from coordinator.analysts import AnalystsService
 from coordinator.errors import AlreadyRunning, CoordinatorError
+from coordinator.evidence import Keeper
 from coordinator.links import Links
 from coordinator.members import Members
 from coordinator.membership import MembershipService, check_own, read_pinned
@@ -74,9 +75,11 @@ async def _serve(settings: CoordinatorSettings, store: Store, started: Callable[
     members = _members(settings, store)
     links = Links(settings.clock)
     requests = Requests(settings=settings, store=store, members=members, links=links)
+    keeper = Keeper(settings=settings, store=store, members=members, links=links)
     server = grpc.aio.server(options=_OPTIONS)
-    add_NodesServicer_to_server(NodesService(members=members, links=links, requests=requests), server)
-    add_AnalystsServicer_to_server(AnalystsService(members=members, links=links, requests=requests), server)
+    add_NodesServicer_to_server(NodesService(members=members, links=links, requests=requests, keeper=keeper), server)
+    analysts = AnalystsService(members=members, links=links, requests=requests, keeper=keeper)
+    add_AnalystsServicer_to_server(analysts, server)
     add_MembershipServicer_to_server(
         MembershipService(settings=settings, store=store, members=members, links=links, requests=requests), server
     )
@@ -85,6 +88,7 @@ async def _serve(settings: CoordinatorSettings, store: Store, started: Callable[
     try:
         await server.start()
         requests.epochs.start()
+        keeper.start()
         with _told_to_stop() as stop, _listening(settings.home, address):
             log.info("serving", extra={"address": address, "version": members.roster.version})
             if started:
@@ -93,6 +97,7 @@ async def _serve(settings: CoordinatorSettings, store: Store, started: Callable[
     finally:
         await requests.epochs.stop()
         await server.stop(STOP_SECONDS)
+        keeper.stop()
         requests.stop()
     log.info("stopped")
 

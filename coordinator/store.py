@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator import log as logs
+from coordinator.evidence_store import EvidenceStore
+from protocols.log import Log
 from protocols.schema import migrate
 from protocols.wire_pb2 import AdmittedMember, RequestStatus, Signed, SignedApplication, State
 
@@ -64,6 +67,7 @@ MIGRATIONS = (
         UNIQUE (epoch, slot)
     ) STRICT;
     """,
+    logs.SCRIPT,
 )
 
 MOST_LISTED_BYTES = 8 << 20
@@ -112,12 +116,39 @@ class Store:
             raise
         self._connection.execute("COMMIT")
 
+    @contextmanager
+    def _step(self) -> Iterator[Log]:
+        """Write with the entry of the log that tells of it: in the step under way, or one of its own.
+
+        Guarantee: what the coordinator keeps of a request, a round, a release or a roster, its log tells. Test:
+        tests/coordinator/test_keeper.py::test_the_log_tells_of_every_step.
+        """
+        if self._connection.in_transaction:
+            yield self.log
+        else:
+            with self.together():
+                yield self.log
+
+    @property
+    def log(self) -> Log:
+        """Return the log of what was kept."""
+        return Log(connection=self._connection, table="log")
+
+    @property
+    def evidence(self) -> EvidenceStore:
+        """Return what is kept of logs, the own one and others'."""
+        return EvidenceStore(connection=self._connection)
+
     # --- rosters and catalogues
 
     def add_roster(self, version: int, signed: Signed, digest: bytes, catalogue: bytes) -> None:
         """Keep a roster and its catalogue."""
-        self._write("INSERT OR IGNORE INTO catalogue VALUES (?, ?)", digest, catalogue)
-        self._write("INSERT OR IGNORE INTO roster VALUES (?, ?, ?)", version, _bytes(signed), digest)
+        with self._step() as log:
+            known = self.roster(version)
+            self._write("INSERT OR IGNORE INTO catalogue VALUES (?, ?)", digest, catalogue)
+            self._write("INSERT OR IGNORE INTO roster VALUES (?, ?, ?)", version, _bytes(signed), digest)
+            if known is None:
+                logs.published(log, signed)
 
     def newest_roster(self) -> tuple[Signed, bytes] | None:
         """Return the roster with the greatest version and its catalogue file."""
@@ -125,6 +156,11 @@ class Store:
             "SELECT signed, source FROM roster JOIN catalogue ON digest = catalogue ORDER BY version DESC LIMIT 1"
         )
         return (Signed.FromString(row[0]), row[1]) if row else None
+
+    def catalogue(self, digest: bytes) -> bytes | None:
+        """Return a catalogue file by its digest, if it was kept."""
+        row = self._row("SELECT source FROM catalogue WHERE digest = ?", digest)
+        return bytes(row[0]) if row else None
 
     def roster(self, version: int) -> Signed | None:
         """Return the roster of a version, if it was kept."""
@@ -135,16 +171,22 @@ class Store:
 
     def add_request(self, signed: Signed, status: RequestStatus) -> None:
         """Keep a new request."""
-        self._write(
-            "INSERT INTO request (id, analyst, signed, state, status) VALUES (?, ?, ?, ?, ?)",
-            status.id, status.analyst, _bytes(signed), status.state, status.SerializeToString(),
-        )  # fmt: skip
+        with self._step() as log:
+            self._write(
+                "INSERT INTO request (id, analyst, signed, state, status) VALUES (?, ?, ?, ?, ?)",
+                status.id, status.analyst, _bytes(signed), status.state, status.SerializeToString(),
+            )  # fmt: skip
+            logs.submitted(log, signed, status)
 
     def set_status(self, status: RequestStatus) -> None:
         """Keep the newest status of a request."""
-        self._write(
-            "UPDATE request SET state = ?, status = ? WHERE id = ?", status.state, status.SerializeToString(), status.id
-        )
+        with self._step() as log:
+            self._write(
+                "UPDATE request SET state = ?, status = ? WHERE id = ?",
+                status.state, status.SerializeToString(), status.id,
+            )  # fmt: skip
+            if status.state == State.STATE_CANCELLED:
+                logs.cancelled(log, status)
 
     def request(self, id_: bytes) -> StoredRequest | None:
         """Return a request by its id."""
@@ -181,16 +223,21 @@ class Store:
 
     def add_round(self, request: bytes, epoch: int, slot: int, signed: Signed, opened_at: float) -> None:
         """Keep an announcement; a slot that was used before, or a second one for a request, is an error."""
-        self._write("INSERT INTO round VALUES (?, ?, ?, ?, ?)", request, epoch, slot, _bytes(signed), opened_at)
+        with self._step() as log:
+            self._write("INSERT INTO round VALUES (?, ?, ?, ?, ?)", request, epoch, slot, _bytes(signed), opened_at)
+            logs.announced(log, request, signed, int(opened_at))
 
     # --- releases
 
     def add_release(self, request: bytes, question: bytes, contributors: int, signed: Signed) -> None:
         """Keep a release for ever."""
-        self._write(
-            "INSERT INTO release (request, question, contributors, signed) VALUES (?, ?, ?, ?)",
-            request, question, contributors, _bytes(signed),
-        )  # fmt: skip
+        with self._step() as log:
+            self._write(
+                "INSERT INTO release (request, question, contributors, signed) VALUES (?, ?, ?, ?)",
+                request, question, contributors, _bytes(signed),
+            )  # fmt: skip
+            logs.released(log, request, signed)
+            self.evidence.owe(request, signed)
 
     def release(self, request: bytes) -> Signed | None:
         """Return the release of a request."""
@@ -205,16 +252,27 @@ class Store:
         )  # fmt: skip
         return bytes(row[0]) if row else None
 
-    def releases(self) -> list[Signed]:
-        """Return the releases, newest first, as many as fit into an answer."""
-        rows = self._connection.execute("SELECT signed FROM release ORDER BY number DESC")
-        return [Signed.FromString(data) for data in _fitting(rows)]
+    def releases(self, readable: Callable[[bytes], bool]) -> list[Signed]:
+        """Return the releases of ``readable`` requests (by id), newest first, as many as fit into an answer."""
+        rows = self._connection.execute("SELECT request, signed FROM release ORDER BY number DESC")
+        found = ((signed,) for request, signed in rows if readable(bytes(request)))
+        return [Signed.FromString(data) for data in _fitting(found)]
 
     # --- joining
 
     def add_application(self, token: bytes, application: SignedApplication) -> None:
         """Keep an application."""
         self._write("INSERT INTO application VALUES (?, ?, ?)", token, application.body, application.signature)
+
+    def replace_application(self, token: bytes, application: SignedApplication) -> None:
+        """Keep an application in place of an earlier one that was made with the same certificate."""
+        self._write(
+            "INSERT OR REPLACE INTO application VALUES (?, ?, ?)", token, application.body, application.signature
+        )
+
+    def forget_admission(self, token: bytes) -> None:
+        """Forget the registrar's word on a certificate, so that its holder may apply anew."""
+        self._write("DELETE FROM admission WHERE token = ?", token)
 
     def application(self, token: bytes) -> SignedApplication | None:
         """Return the application that was made with a token and waits."""
@@ -254,7 +312,7 @@ def _bytes(signed: Signed) -> bytes:
     return signed.SerializeToString(deterministic=True)
 
 
-def _fitting(rows: sqlite3.Cursor) -> Iterator[bytes]:
+def _fitting(rows: Iterable[tuple[bytes]]) -> Iterator[bytes]:
     room = MOST_LISTED_BYTES
     for (data,) in rows:
         room -= len(data)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from node import policy
+from node.audit import Audit
+from node.decisions import Decisions
+from node.evidence import receipt_of
 from node.ledger import Ledger
 from node.promises import Promises
 from protocols import PROTOCOL_VERSION, checks
+from protocols import checkpoint as checkpoints
 from protocols.codes import ADVICE
 from protocols.errors import ProtocolError, Rejected
 from protocols.farrsum.confirming import KIND as CONFIRMATION
@@ -28,15 +32,21 @@ from protocols.wire_pb2 import (
     LoadedThrough,
     NodeMessage,
     NodeStatus,
+    Receipt,
     Refusal,
     Shares,
     Signed,
+    Stand,
+    Verdict,
+    Witness,
 )
 
 METADATA: Final[tuple[tuple[str, str], ...]] = ()
 """What the node adds to the frame of a call: nothing."""
 
 TAU_BYTES = 32
+
+_STANDS = (Stand.STAND_READY, Stand.STAND_HELD, Stand.STAND_DENIED)
 
 _REFERENCE = re.compile(r"[0-9a-f]{32}")
 _SOFTWARE = re.compile(r"farr/[0-9A-Za-z.+-]{1,32}")
@@ -74,27 +84,13 @@ class Gate:
         the policy, the ledger, the catalogue and the operator's mapping say. Tests:
         tests/node/test_gate.py::test_nothing_that_is_not_listed_leaves,
         tests/node/test_gate.py::test_nothing_leaves_before_its_promise_is_committed,
+        tests/node/test_receipts.py::test_only_committed_evidence_leaves,
         tests/node/test_gate.py::test_only_the_link_speaks_and_only_through_the_gate.
         """
         kind = message.WhichOneof("kind")
-        if kind == "hello":
-            listed = NodeMessage(hello=self._hello(message.hello))
-        elif kind == "status":
-            listed = NodeMessage(status=NodeStatus())
-        elif kind == "refusal":
-            listed = NodeMessage(refusal=_refusal(message.refusal))
-        elif kind == "upload":
-            listed = NodeMessage(upload=self._upload(message.upload))
-        elif kind == "epoch_key":
-            listed = NodeMessage(epoch_key=self._epoch_key(message.epoch_key))
-        elif kind == "deposits":
-            listed = NodeMessage(deposits=self._deposits(message.deposits))
-        elif kind == "confirmation":
-            listed = NodeMessage(confirmation=self._confirmation(message.confirmation))
-        elif kind == "shares":
-            listed = NodeMessage(shares=self._shares(message.shares))
-        else:
+        if kind is None or kind not in self._rebuilders:
             raise Withheld("a message of no known kind")
+        listed = NodeMessage(**{kind: self._rebuilders[kind](getattr(message, kind))})
         if listed.SerializeToString(deterministic=True) != message.SerializeToString(deterministic=True):
             raise Withheld(f"a {kind} with more than it may carry")
         if kind == "hello":
@@ -103,11 +99,30 @@ class Gate:
             listed.status.CopyFrom(self._status())
         return listed
 
+    @property
+    def _rebuilders(self) -> Mapping[str, Callable[[Any], Any]]:
+        """By kind of message, what rebuilds it from the fields that it may carry."""
+        return {
+            "hello": self._hello,
+            "status": lambda _status: NodeStatus(),
+            "refusal": _refusal,
+            "upload": self._upload,
+            "epoch_key": self._epoch_key,
+            "deposits": self._deposits,
+            "confirmation": self._confirmation,
+            "shares": self._shares,
+            "verdict": self._verdict,
+            "checkpoint": self._checkpoint,
+            "receipt": self._receipt,
+            "witness": self._witness,
+        }
+
     def _status(self) -> NodeStatus:
+        paused = Decisions(connection=self.ledger.connection).paused
         try:
             allowed = policy.load(self.policy_file)
         except policy.PolicyError:
-            return NodeStatus()
+            return NodeStatus(paused=paused)
         left = max(0, allowed.lifetime_units - self.ledger.spent())
         offered = sorted(table for table in self.tables if allowed.offers(table))
         return NodeStatus(
@@ -119,7 +134,15 @@ class Gate:
                 for table in offered
                 if table in self.loaded
             ],
+            holds=allowed.holds(),
+            paused=paused,
         )
+
+    def _verdict(self, verdict: Verdict) -> Verdict:
+        asked = self.ledger.connection.execute("SELECT 1 FROM proposals WHERE request = ?", (verdict.request,))
+        if asked.fetchone() is None or verdict.stand not in _STANDS or verdict.reference != verdict.request.hex():
+            raise Withheld("a verdict on a request that nobody asked about, or with more than one of three words")
+        return Verdict(request=verdict.request, stand=verdict.stand, reference=verdict.reference)
 
     def _upload(self, upload: Signed) -> Signed:
         if upload.kind != UPLOAD or not self.ledger.paid(upload.SerializeToString(deterministic=True)):
@@ -169,6 +192,32 @@ class Gate:
         if signed.body != (self.promises.frozen(bound[0]) or b"") + bound[1].confirmed:
             raise Withheld("a confirmation of another survivor set than the promised one")
         return Confirmation(announcement=confirmation.announcement, signed=_rebuilt(signed))
+
+    def _checkpoint(self, signed: Signed) -> Signed:
+        stored = self.ledger.connection.execute(
+            "SELECT 1 FROM checkpoints WHERE signed = ?", (signed.SerializeToString(deterministic=True),)
+        )
+        if signed.kind != checkpoints.KIND or signed.signer != self.member or stored.fetchone() is None:
+            raise Withheld("a checkpoint that was not committed")
+        return _rebuilt(signed)
+
+    def _receipt(self, receipt: Receipt) -> Receipt:
+        signed = self._checkpoint(receipt.checkpoint)
+        return receipt_of(Audit(connection=self.ledger.connection), receipt.announcement, signed)
+
+    def _witness(self, signed: Signed) -> Signed:
+        if signed.kind != checkpoints.WITNESS or signed.signer != self.member:
+            raise Withheld("a witness of another kind or member")
+        try:
+            witness = checks.parse(Witness, signed.body)
+        except Rejected as rejected:
+            raise Withheld("a witness that does not parse") from rejected
+        listed = Witness(checkpoint=witness.checkpoint, keeper=witness.keeper, at=witness.at)
+        row = self.ledger.connection.execute("SELECT signed FROM heads WHERE member = ?", (witness.keeper,)).fetchone()
+        held = b"" if row is None else checkpoints.digest_of(checks.parse(Signed, bytes(row[0])))
+        if listed.SerializeToString(deterministic=True) != signed.body or witness.checkpoint != held:
+            raise Withheld("a witness with more than it may carry, or of a checkpoint that is not held")
+        return _rebuilt(signed)
 
     def _shares(self, shares: Shares) -> Shares:
         bound = self.promises.bound(shares.announcement)

@@ -9,11 +9,12 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import grpc
 
+from node.attesting import Attesting
 from node.desk import Desk
 from node.gate import METADATA, Gate
 from node.membership import Membership
@@ -53,14 +54,26 @@ MOST_WAITING = 64
 MOST_URGENT = 64
 """Other messages that may wait beside them; more are passed over, and the round or epoch goes on without this node."""
 
+WATCH = 0.5
+"""Seconds between two looks at whether the operator decided something."""
+
 CALM = 0.5
 """Seconds after an upload before slots are prepared in place of those that were used: its round comes first."""
 
 FINAL = frozenset({"displaced", "protocol-version"})
 """Codes after which the node ends instead of trying again: somebody has to look."""
 
+TURNED_AWAY = frozenset({"unknown-member", "renewed", "expired-certificate"})
+"""Codes that may mean that the coordinator knows this node under another certificate by now."""
+
 SLOW = frozenset({"unknown-member", "expired-certificate", "wrong-role", "wrong-federation"})
 """Codes that only the registrar can change: tried again, slowly."""
+
+PARTING = {
+    True: "this node speaks an older protocol version than the coordinator; update this node",
+    False: "the coordinator speaks an older protocol version than this node; its operator has to update it",
+}
+"""What to do about another protocol version, by whether the coordinator's is the newer one."""
 
 _log = logging.getLogger("node.link")
 
@@ -89,8 +102,12 @@ class Link:
         membership: Membership,
         replier: Replier,
         connected: Callable[[], None] = lambda: None,
+        turned_away: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare; nothing is sent before ``run``. ``connected`` is called at every welcome."""
+        """Prepare; nothing is sent before ``run``.
+
+        ``connected`` is called at every welcome, ``turned_away`` when the coordinator does not know the certificate.
+        """
         self._credentials = credentials
         self._software = software
         self._gate = gate
@@ -98,8 +115,11 @@ class Link:
         self._membership = membership
         self._replier = replier
         self._connected = connected
+        self._turned_away = turned_away
+        self._again = asyncio.Event()
         self._answering: set[asyncio.Task[None]] = set()
         self._replenishing: asyncio.Task[None] | None = None
+        self._attesting = Attesting()
         self._call: Call | None = None
         self._stopping = False
         self._welcomed_at = math.inf
@@ -123,14 +143,31 @@ class Link:
                     return 1
                 if time.monotonic() - self._welcomed_at >= STEADY:
                     attempt = 0
+                if code in TURNED_AWAY:
+                    self._turned_away()
                 pause = delay(attempt, code, secrets.randbelow(1 << 20) / (1 << 20))
                 attempt += 1
                 _log.warning("the link is down", extra={"code": code, "attempt": attempt, "seconds": round(pause, 2)})
-                await asyncio.wait({told}, timeout=pause)
+                await self._pause(told, pause)
                 if told.done():
                     return 0
         finally:
             told.cancel()
+
+    def renew(self, credentials: Credentials) -> None:
+        """Dial with a renewed certificate from now on, at once where the link is down.
+
+        A stream that is up is left as it is: the coordinator ends it when the roster that names the new one comes.
+        """
+        self._credentials = credentials
+        self._again.set()
+
+    async def _pause(self, told: asyncio.Future[Any], seconds: float) -> None:
+        renewed = asyncio.ensure_future(self._again.wait())
+        awaited: set[asyncio.Future[Any]] = {told, renewed}
+        await asyncio.wait(awaited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        renewed.cancel()
+        self._again.clear()
 
     async def _leave(self, session: asyncio.Future[str]) -> None:
         """Finish the question under way, let what was written reach the other side, and end the stream."""
@@ -157,6 +194,7 @@ class Link:
                     for task in (*self._answering, self._replenishing):
                         if task is not None:
                             task.cancel()
+                    self._attesting.cancel()
                     self._replenishing = None
                     self._call.cancel()
                     self._call = None
@@ -182,6 +220,7 @@ class Link:
         await self._send(call, NodeMessage(hello=hello))
         await self._welcome(await asyncio.wait_for(_next(call), WELCOME))
         heart = asyncio.ensure_future(self._beat(call))
+        watch = asyncio.ensure_future(self._watch(call))
         if hello.epoch:
             # What the last stream did not carry to its end is carried again, in the same bytes.
             self._begin(self._replenish(call, again=True))
@@ -190,6 +229,7 @@ class Link:
                 await self._hear(call, await _next(call))
         finally:
             heart.cancel()
+            watch.cancel()
 
     async def _welcome(self, message: CoordinatorMessage) -> None:
         if message.WhichOneof("kind") == "closing":
@@ -198,6 +238,8 @@ class Link:
             raise Rejected("malformed", "no welcome")
         welcome: Welcome = message.welcome
         if welcome.protocol != PROTOCOL_VERSION:
+            versions = {"ours": PROTOCOL_VERSION, "theirs": welcome.protocol}
+            _log.error(PARTING[welcome.protocol > PROTOCOL_VERSION], extra=versions)
             raise Rejected("protocol-version", str(welcome.protocol))
         roster = await self._desk.ask(self._membership.take, welcome.roster)
         if hashlib.sha256(welcome.catalogue).digest() != roster.catalogue_digest:
@@ -215,11 +257,13 @@ class Link:
                 await self._desk.ask(self._membership.take, message.roster)
             except Rejected as rejected:
                 _log.warning("a roster was refused", extra={"code": rejected.code})
-        elif kind in {"open_epoch", "freeze", "confirm", "unmask"}:
-            self._play(call, kind, message)
+        elif kind in {"open_epoch", "freeze", "confirm", "unmask", "proposal", "heads"}:
+            self._play(call, message)
         elif kind == "closing":
             raise Rejected(_known(message.closing.code), "closed")
-        elif kind != "release":
+        elif kind == "release":
+            self._attest_soon(call, message.release)
+        else:
             raise Rejected("malformed", "a message of no known kind")
 
     async def _take(self, call: Call, signed: Signed) -> None:
@@ -242,8 +286,8 @@ class Link:
         task.add_done_callback(self._answering.discard)
         return task
 
-    def _play(self, call: Call, kind: str, message: CoordinatorMessage) -> None:
-        """Have a message of the secure sum answered, before the questions that wait."""
+    def _play(self, call: Call, message: CoordinatorMessage) -> None:
+        """Have a message of the secure sum, a proposal or heads answered before the questions that wait."""
         if self._stopping:
             return
         if self._desk.waiting >= MOST_WAITING + MOST_URGENT:
@@ -252,11 +296,7 @@ class Link:
         replier, membership = self._replier, self._membership
 
         def reply() -> list[NodeMessage]:
-            if kind == "open_epoch":
-                return replier.open_epoch(message.open_epoch, membership.roster, membership.digest)
-            if kind == "freeze":
-                return replier.freeze(message.freeze)
-            return replier.confirm(message.confirm) if kind == "confirm" else replier.unmask(message.unmask)
+            return replier.play(message, membership.roster, membership.digest)
 
         self._begin(self._say(call, self._desk.ask(reply, urgent=True)))
 
@@ -287,6 +327,22 @@ class Link:
             await self._send(call, NodeMessage(status=NodeStatus()))
         if self._replenishing is None and message.WhichOneof("kind") == "upload":
             self._replenishing = asyncio.ensure_future(self._replenish(call, again=False))
+        self._attest_soon(call)
+
+    async def _watch(self, call: Call) -> None:
+        """Tell what the operator's decisions change, within a second."""
+        replier, membership = self._replier, self._membership
+        while True:
+            await asyncio.sleep(WATCH)
+            if not self._stopping:
+                await self._say(call, self._desk.ask(lambda: replier.stirred(membership.roster)))
+
+    def _attest_soon(self, call: Call, *released: Signed) -> None:
+        async def show(gathered: Sequence[Signed]) -> None:
+            await self._say(call, self._desk.ask(lambda: self._replier.attest(gathered, self._membership.roster)))
+
+        if not self._stopping:
+            self._attesting.soon(show, *released)
 
     async def _beat(self, call: Call) -> None:
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):

@@ -7,18 +7,33 @@ import os
 import secrets
 import sqlite3
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.answer import MOST_DETAIL, Answerer
 from node.audit import REFUSED, Audit
+from node.evidence import Keeper
 from node.gate import TAU_BYTES
+from node.heads import Heads as Held
+from node.proposals import Bench, Proposals
 from node.state import transaction
 from protocols import announcement as announcements
 from protocols.errors import ProtocolError, Rejected
 from protocols.roster import Roster
-from protocols.wire_pb2 import Confirm, Freeze, NodeMessage, OpenEpoch, Refusal, Signed, Unmask
+from protocols.wire_pb2 import (
+    Confirm,
+    CoordinatorMessage,
+    Freeze,
+    Heads,
+    NodeMessage,
+    NodeStatus,
+    OpenEpoch,
+    Proposal,
+    Refusal,
+    Signed,
+    Unmask,
+)
 
 FOLDER = "failures"
 """Folder of the node's home with a file for each fault, readable by its owner only."""
@@ -29,7 +44,7 @@ MOST_FILES = 100
 _log = logging.getLogger("node.answer")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Replier:
     """Turns what the coordinator says into what the node says to it: an answer, a refusal or nothing."""
 
@@ -39,6 +54,21 @@ class Replier:
     """The node's home."""
     clock: Callable[[], float]
     """Seconds since 1970, UTC."""
+    proposals: Proposals = field(init=False)
+    """Requests that were asked about before their round."""
+
+    def __post_init__(self) -> None:
+        """Judge requests before their round with what they are answered with."""
+        answerer = self.answerer
+        self.proposals = Proposals(
+            bench=Bench(
+                member=answerer.member,
+                compiler=answerer.compiler,
+                connection=answerer.connection,
+                policy=answerer.policy,
+                tables=answerer.tables,
+            )
+        )
 
     def reply(self, signed: Signed, roster: Roster, waited: float = 0.0) -> NodeMessage:
         """Return what the coordinator is to hear of an announcement; never raises for one.
@@ -51,6 +81,19 @@ class Replier:
             announcements.tau(signed), lambda: [NodeMessage(upload=answer(signed, roster, waited))]
         )
         return message
+
+    def play(self, message: CoordinatorMessage, roster: Roster, digest: bytes) -> list[NodeMessage]:
+        """Return what the coordinator is to hear of any message but an announcement; ``digest`` is of the roster."""
+        kind = message.WhichOneof("kind")
+        if kind == "open_epoch":
+            return self.open_epoch(message.open_epoch, roster, digest)
+        if kind == "freeze":
+            return self.freeze(message.freeze)
+        if kind == "proposal":
+            return self.proposal(message.proposal, roster)
+        if kind == "heads":
+            return self.heads(message.heads, roster)
+        return self.confirm(message.confirm) if kind == "confirm" else self.unmask(message.unmask)
 
     def open_epoch(self, message: OpenEpoch, roster: Roster, digest: bytes) -> list[NodeMessage]:
         """Return the node's key of a new epoch, or nothing; ``digest`` is of the signed roster."""
@@ -67,6 +110,63 @@ class Replier:
         held = self.answerer.seats
         prepare = held.waiting if again else held.replenish
         return self._guarded(None, lambda: [NodeMessage(deposits=each) for each in prepare()])
+
+    def proposal(self, message: Proposal, roster: Roster) -> list[NodeMessage]:
+        """Return where a request stands before its round, or nothing for one that is not good in itself."""
+        take, now = self.proposals.take, int(self.clock())
+        return self._guarded(None, lambda: [NodeMessage(verdict=take(message.request, roster, now))])
+
+    def stirred(self, roster: Roster) -> list[NodeMessage]:
+        """Return what the operator's decisions, the policy or the time have changed since this was last asked."""
+        proposals, now = self.proposals, int(self.clock())
+
+        def news() -> list[NodeMessage]:
+            if not proposals.stirred(now):
+                return []
+            verdicts = [NodeMessage(verdict=each) for each in proposals.changed(roster, now)]
+            return [NodeMessage(status=NodeStatus()), *verdicts]
+
+        return self._guarded(None, news)
+
+    def heads(self, message: Heads, roster: Roster) -> list[NodeMessage]:
+        """Return a witness of the coordinator's newest checkpoint, where it may be had, and the node's own one."""
+
+        def seen() -> list[NodeMessage]:
+            answerer = self.answerer
+            held = Held(
+                member=answerer.member,
+                identity=answerer.identity,
+                connection=answerer.connection,
+                clock=self.clock,
+            )
+            witness = held.take(message.checkpoints, roster)
+            own = self._keeper(roster).checkpoint()
+            said = [] if witness is None else [NodeMessage(witness=witness)]
+            return said if own is None else [*said, NodeMessage(checkpoint=own)]
+
+        return self._guarded(None, seen)
+
+    def attest(self, releases: Sequence[Signed], roster: Roster) -> list[NodeMessage]:
+        """Return receipts for the rounds that were released, or else a checkpoint of the log as it is."""
+
+        def told() -> list[NodeMessage]:
+            keeper = self._keeper(roster)
+            if receipts := keeper.released(releases, roster):
+                return [NodeMessage(receipt=each) for each in receipts]
+            own = keeper.checkpoint()
+            return [] if own is None else [NodeMessage(checkpoint=own)]
+
+        return self._guarded(None, told)
+
+    def _keeper(self, roster: Roster) -> Keeper:
+        answerer = self.answerer
+        return Keeper(
+            member=answerer.member,
+            identity=answerer.identity,
+            federation=roster.federation,
+            connection=answerer.connection,
+            clock=self.clock,
+        )
 
     def confirm(self, message: Confirm) -> list[NodeMessage]:
         """Return the node's signature on the survivors of a round, or a refusal."""

@@ -1,4 +1,4 @@
-"""What a hospital's operator can read of its node: the audit log, and the policy as the node understands it."""
+"""What a hospital's operator can read of its node: the audit log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from farr.cli.options import AsJson
 from farr.texts import N_, _
 
 audit = typer.Typer(help=N_("What the node was asked and what it did."))
-policy = typer.Typer(no_args_is_help=True, help=N_("What the node may answer."))
 
 Home = Annotated[
     Path,
@@ -28,7 +27,21 @@ EitherHome = Annotated[
     typer.Option("--home", metavar="DIR", envvar="FARR_HOME", help=N_("The node's own folder; else $FARR_HOME.")),
 ]
 
-_SHOWN = ("analyst", "purpose", "table", "units", "code", "reference", "version", "software", "withheld", "detail")
+_SHOWN = (
+    "analyst",
+    "purpose",
+    "table",
+    "units",
+    "code",
+    "reference",
+    "version",
+    "software",
+    "withheld",
+    "rule",
+    "detail",
+    "decision",
+    "by",
+)
 """Facts that the list for people shows."""
 
 
@@ -93,30 +106,103 @@ def verify(
         raise typer.Exit(1)
 
 
-@policy.command("show", help=N_("Show what the node may answer, as it is read from policy.toml."))
-def show_policy(home: Home, as_json: AsJson = False) -> None:
-    """Show the policy."""
-    from farr import nodes
-    from node import policy as policies
-    from queries.accounting import epsilon_of, rho_of_units
+@audit.command("export", help=N_("Write the whole log to a file that others can check: farr audit verify FILE."))
+def export(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    home: EitherHome = None,
+) -> None:
+    """Export the log, with a checkpoint over all of it."""
+    import time
 
-    with nodes.explained():
-        allowed = policies.load(home / policies.FILE)
-    facts: dict[str, object] = {
-        "lifetime_epsilon": round(epsilon_of(rho_of_units(allowed.lifetime_units)), 6),
-        "most_epsilon_per_question": round(epsilon_of(rho_of_units(allowed.most_units_per_question)), 6),
-        "tables": policies.ALL if allowed.tables is None else list(allowed.tables),
-        "own_row": allowed.own_row,
-        "site_group_minimum": allowed.site_group_minimum,
-        "minimum_hospitals": allowed.minimum_hospitals,
-        "least_honest": allowed.least_honest,
-        "trust_floor": allowed.trust_floor.value,
-    }
-    if as_json:
-        output.as_json(facts)
+    from farr import files, log_file
+    from farr import home as homes
+    from node.evidence import Keeper
+    from node.state import open_state, read_state
+
+    folder = _folder(home or context.obj)
+    held = homes.read(folder)
+    credentials = held.credentials
+    with contextlib.closing(read_state(folder)):
+        pass  # Raises where the node has not run: opening for writing would make a state.
+    with contextlib.closing(open_state(folder)) as connection:
+        Keeper(
+            member=credentials.member,
+            identity=credentials.identity,
+            federation=credentials.federation,
+            connection=connection,
+            clock=time.time,
+        ).checkpoint()
+    kept = log_file.of_home(folder, member=credentials.member, federation=credentials.federation, roster=held.roster)
+    files.replace(file, log_file.write(kept))
+    output.line(_("{count} entries written to {file}").format(count=len(kept.entries), file=file))
+    output.line(_("The file tells the operator's reasons too: hand it to whom you trust with them."))
+
+
+@audit.command(
+    "recover", help=N_("After the state was put back to an older copy: say how much budget counts as spent.")
+)
+def recover(
+    context: typer.Context,
+    *,
+    home: EitherHome = None,
+    lower_budget_by: Annotated[
+        float | None, typer.Option(metavar="EPSILON", min=0.0, help=N_("Count this much more of the budget as spent."))
+    ] = None,
+    forfeit: Annotated[bool, typer.Option("--forfeit", help=N_("Count all of the budget as spent."))] = False,
+    by: Annotated[str, typer.Option(metavar="NAME", help=N_("Who decides."), show_default=False)] = "",
+) -> None:
+    """Go on after a rollback."""
+    import getpass
+    import time
+
+    from farr import nodes
+    from node import policy, recovery
+    from node.state import open_state
+    from queries.accounting import epsilon_of, rho_of, rho_of_units, units
+
+    folder = _folder(home or context.obj)
+    loss = state_of(folder, recovery.loss_of)
+    if loss is None:
+        output.line(_("The node's state is as new as what it has signed: there is nothing to recover from."))
         return
-    rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in facts.items()]
-    output.table(tables.table((_("rule"), _("value")), rows))
+    with nodes.explained():
+        allowed = policy.load(folder / policy.FILE)
+    if (lower_budget_by is None) == (not forfeit):
+        each = epsilon_of(rho_of_units(allowed.most_units_per_question))
+        most = epsilon_of(rho_of_units(allowed.most_units_per_question * max(1, loss.forgotten)))
+        output.paragraph(
+            _(
+                "The state is older than what this node has signed: its log had {signed} entries, and has {size}. At "
+                "least {count} charges are forgotten, each of at most epsilon {each:.3g} by the policy of today, so of "
+                "at most epsilon {most:.3g} together."
+            ).format(signed=loss.signed_size, size=loss.size, count=loss.forgotten, each=each, most=most)
+        )
+        output.paragraph(
+            _(
+                "First look for a newer backup: with the newest state nothing is lost. Else choose: "
+                "--lower-budget-by EPSILON, of at least what was forgotten, or --forfeit, where nobody knows. Until "
+                "then the node answers nothing."
+            )
+        )
+        raise typer.Exit(1)
+    wanted = None if lower_budget_by is None else units(rho_of(lower_budget_by))
+    with contextlib.closing(open_state(folder)) as connection:
+        charged = recovery.recover(
+            connection,
+            units=wanted,
+            lifetime=allowed.lifetime_units,
+            by=by or getpass.getuser(),
+            at=int(time.time()),
+        )
+    epsilon = epsilon_of(rho_of_units(charged))
+    output.line(_("Epsilon {epsilon:.3g} counts as spent. The node answers again.").format(epsilon=epsilon))
+
+
+def _folder(home: Path | None) -> Path:
+    if home is None:
+        raise typer.BadParameter(_("name the node's own folder with --home"))
+    return home
 
 
 def state_of(home: Path, read: Callable[[Any], Any]) -> Any:

@@ -31,6 +31,7 @@ from protocols.farrsum import seat as seats
 from protocols.farrsum.epoch import ExchangeKey
 from protocols.farrsum.slot_record import SlotRecord
 from protocols.farrsum.unmasking import OwnShares
+from protocols.mandate import Mandate
 from protocols.request import Request
 from protocols.roster import Member, Roster
 from protocols.signing import IdentityKey
@@ -81,6 +82,12 @@ NEEDED = 4
 """m: fewest of the five for a sum."""
 
 
+def mandate(**changes):
+    """Return what every analyst may ask: everything, for one of two purposes."""
+    value = Mandate(authority="nation", purposes=("statistics", "test"), expires_at=int(time.time()) + 86400)
+    return replace(value, **changes)
+
+
 def seed_of(id_):
     """Return the seed of a party's identity key."""
     return hashlib.sha256(id_.encode()).digest()
@@ -125,6 +132,7 @@ class Party:
             attributes={},
             joined_at=now,
             expires_at=now + 86400,
+            mandate=mandate() if self.role == Role.ROLE_ANALYST else None,
         )
         return replace(member, **changes)
 
@@ -580,7 +588,8 @@ class Hospital:
 
     async def on_welcome(self, welcome):
         """Hold the roster."""
-        await self.on_roster(welcome.roster)
+        if welcome.HasField("roster"):
+            await self.on_roster(welcome.roster)
 
     async def on_roster(self, signed):
         """Hold the roster."""

@@ -4,6 +4,7 @@ import grpc
 import pytest
 
 from coordinator.links import MOST_QUEUED, Links, Stream
+from protocols import PROTOCOL_VERSION
 from protocols.wire_pb2 import (
     CoordinatorMessage,
     LoadedThrough,
@@ -51,10 +52,13 @@ def test_another_protocol_version_is_refused_in_words(federation, tmp_path):
         async with coordinator(federation, tmp_path) as running:
             hospital = await running.hospital("aden")
             await hospital.cut()
-            await hospital.connect(protocol=99)
-            closing = await hospital.hear("closing")
-            assert closing.code == "protocol-version"
-            assert "99" in closing.message
+            for theirs, who in ((99, "the coordinator has to be updated"), (0, "this node has to be updated")):
+                await hospital.connect(protocol=theirs)
+                welcome = await hospital.hear("welcome")
+                assert (welcome.protocol, welcome.catalogue) == (PROTOCOL_VERSION, b"")
+                closing = await hospital.hear("closing")
+                assert closing.code == "protocol-version"
+                assert f"protocol {PROTOCOL_VERSION}, this node {theirs}: {who}" in closing.message
             assert await hospital.ended() is None
             assert not (await running.analyst().stub.Describe(Nothing())).nodes[0].connected
 

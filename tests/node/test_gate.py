@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from node import policy
+from node.decisions import PAUSE, Decisions
 from node.gate import METADATA, Gate, Withheld
 from node.ledger import Ledger
 from node.promises import Promises
-from node.state import read_state
+from node.state import read_state, transaction
 from protocols import PROTOCOL_VERSION, upload
 from protocols import announcement as announcements
 from protocols.codes import ADVICE
@@ -115,6 +116,20 @@ def test_a_budget_that_was_lowered_below_what_was_spent_shows_nothing_left(rig, 
     text = (rig.home / policy.FILE).read_text()
     (rig.home / policy.FILE).write_text(text.replace("lifetime_epsilon = 10", "lifetime_epsilon = 0.5"))
     assert gate.release(NodeMessage(status=NodeStatus())).status.remaining_units == 0
+
+
+def test_a_status_says_that_the_node_holds_requests_or_is_paused(rig, gate):
+    """From the next status on, by the policy's own word and the operator's; paused also where no policy can be read."""
+    status = gate.release(NodeMessage(status=NodeStatus())).status
+    assert (status.holds, status.paused) == (False, False)
+    text = (rig.home / policy.FILE).read_text()
+    (rig.home / policy.FILE).write_text(text.replace('approval_purposes = "none"', 'approval_purposes = ["research"]'))
+    with transaction(rig.connection):
+        Decisions(connection=rig.connection).add(PAUSE, by="it", at=1_800_000_000)
+    status = gate.release(NodeMessage(status=NodeStatus())).status
+    assert (status.holds, status.paused) == (True, True)
+    (rig.home / policy.FILE).write_text("")
+    assert gate.release(NodeMessage(status=NodeStatus())).status == NodeStatus(paused=True)
 
 
 @pytest.mark.parametrize("code", ADVICE)

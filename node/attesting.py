@@ -1,0 +1,49 @@
+"""When a node shows its log: a moment after rounds ended, once for all of that moment, so that no question waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from protocols.wire_pb2 import Signed
+
+REST = 2.0
+"""Seconds without a release before the log's checkpoint is signed and shown: one for all rounds of that time."""
+
+LONGEST_REST = 60.0
+"""Seconds after which it is shown however many rounds go on."""
+
+MOST_RELEASED = 256
+"""Releases that may wait for that; the coordinator sends older ones again when the node connects the next time."""
+
+
+class Attesting:
+    """Gathers releases; ``show`` is called with those of a moment, on the loop of whoever told of them."""
+
+    def __init__(self) -> None:
+        """Start with nothing to show."""
+        self._released: list[Signed] = []
+        self._newest = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def soon(self, show: Callable[[Sequence[Signed]], Awaitable[None]], *released: Signed) -> None:
+        """Have the log shown soon, with these releases, unless that is to happen anyway."""
+        self._released = [*self._released, *released][-MOST_RELEASED:]
+        self._newest = asyncio.get_running_loop().time()
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._rest(show))
+
+    def cancel(self) -> None:
+        """Show nothing for now: the stream has ended."""
+        if self._task is not None:
+            self._task.cancel()
+        self._task = None
+
+    async def _rest(self, show: Callable[[Sequence[Signed]], Awaitable[None]]) -> None:
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + LONGEST_REST
+        while (pause := min(self._newest + REST, latest) - loop.time()) > 0:
+            await asyncio.sleep(pause)
+        released, self._released = self._released, []
+        self._task = None
+        await show(released)
