@@ -5,6 +5,8 @@
     tls.key          own TLS key                    identity.key     seed of the own signing key, hex
     registrar.pub    the registrar's key, hex       roster.bin       the newest signed roster
     catalogue.toml   the catalogue that the roster pins
+    renewing/        while a renewal is under way: the keys that are applied for, and the application
+    renewed/         for an instant after it: complete, and read in place of the files above until it has replaced them
 
 Only the owner can enter the folder or read a file in it.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +39,8 @@ IDENTITY = "identity.key"
 REGISTRAR = "registrar.pub"
 ROSTER = "roster.bin"
 CATALOGUE = "catalogue.toml"
+RENEWING = "renewing"
+RENEWED = "renewed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,10 @@ def write(folder: Path, home: Home) -> None:
     files.replace(folder / CERTIFICATE, credentials.certificate)
     files.replace(folder / REGISTRAR, credentials.registrar_key.hex().encode() + b"\n")
     write_roster(folder, home.roster, home.catalogue)
+    _describe(folder, credentials)
+
+
+def _describe(folder: Path, credentials: Credentials) -> None:
     described = {
         "federation": credentials.federation,
         "id": credentials.member,
@@ -104,13 +113,60 @@ def read(folder: Path) -> Home:
             remedy=_("join first: farr join TOKEN, with a token from the registrar; or name the folder with --home"),
         )
     try:
-        return _read(folder)
+        return _read_whole(folder)
     except (KeyError, TypeError, ValueError, FileNotFoundError, Rejected) as error:
         raise FarrError(
             "damaged-home",
             _("the home {folder} is damaged ({error})").format(folder=folder, error=type(error).__name__),
             remedy=_("restore the folder from a backup, or join again with a new token in another folder"),
         ) from error
+
+
+def take_renewed(folder: Path, held: Home) -> None:
+    """Let the keys in ``renewing`` and the certificate of ``held``, which the newest roster names, be the member's own.
+
+    Guarantee: killed at any instant, the home holds one whole set of keys and certificate, the old one or the new one,
+    and after the renaming always the new one. Test:
+    tests/farr/test_renewing.py::test_a_home_that_was_killed_in_mid_renewal_is_whole.
+    """
+    files.replace(folder / RENEWING / CERTIFICATE, held.credentials.certificate)
+    (folder / RENEWING).rename(folder / RENEWED)
+    files.sync(folder)
+    write_roster(folder, held.roster, held.catalogue)
+    settle(folder)
+    _describe(folder, held.credentials)
+
+
+def settle(folder: Path) -> None:
+    """Finish a renewal that was cut off after its certificate had come; do nothing where there is none."""
+    renewed = folder / RENEWED
+    if not renewed.exists():
+        return
+    for name in (TLS_KEY, IDENTITY, CERTIFICATE):
+        if (renewed / name).exists():
+            files.replace(folder / name, (renewed / name).read_bytes())
+    done = folder / f".{RENEWED}"
+    shutil.rmtree(done, ignore_errors=True)
+    renewed.rename(done)
+    shutil.rmtree(done, ignore_errors=True)
+
+
+def _own(folder: Path, name: str) -> Path:
+    """Return where a key or the certificate is: renewed ones count before they have taken the old ones' place."""
+    renewed = folder / RENEWED / name
+    return renewed if renewed.exists() else folder / name
+
+
+def _read_whole(folder: Path) -> Home:
+    """Read a home, once more where a renewal ended meanwhile, so that key and certificate are of one set."""
+    before = (folder / RENEWED).exists()
+    try:
+        held = _read(folder)
+    except FileNotFoundError:
+        if before == (folder / RENEWED).exists():
+            raise
+        return _read(folder)
+    return held if before == (folder / RENEWED).exists() else _read(folder)
 
 
 def _read(folder: Path) -> Home:
@@ -124,9 +180,9 @@ def _read(folder: Path) -> Home:
             role=read_role(described["role"]),
             address=str(described["address"]),
             ca_certificate=(folder / CA).read_bytes(),
-            certificate=(folder / CERTIFICATE).read_bytes(),
-            tls_key=files.read_private(folder / TLS_KEY),
-            identity=read_identity(folder / IDENTITY),
+            certificate=_own(folder, CERTIFICATE).read_bytes(),
+            tls_key=files.read_private(_own(folder, TLS_KEY)),
+            identity=read_identity(_own(folder, IDENTITY)),
             registrar_key=_hex(folder / REGISTRAR, lambda path: path.read_bytes()),
         ),
         roster=checks.parse(Signed, (folder / ROSTER).read_bytes()),
@@ -141,7 +197,7 @@ def read_identity(path: Path) -> IdentityKey:
 
 def seed_text(identity: IdentityKey) -> bytes:
     """Return what the file of a signing key holds."""
-    return identity.private.private_bytes_raw().hex().encode() + b"\n"
+    return identity.seed.hex().encode() + b"\n"
 
 
 def keep_key(path: Path, key: bytes) -> None:

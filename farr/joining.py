@@ -1,6 +1,8 @@
 """Joining a federation with a one-time token: keys made here, an application, and the wait for the registrar.
 
 Everything that a join makes is kept as it goes, so it may be cut off at any point and run again with the same token.
+A member whose certificate has ended joins again in its own folder, with a new token for the same id: its signing key
+and all that it has written stay.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import grpc
 
-from farr import admitted, files, home, keys
+from farr import admitted, files, home, keys, renewing
 from farr.dialing import QUICK, Caller, explain, is_absent
 from farr.errors import FarrError
 from farr.problems import advice
@@ -62,15 +64,10 @@ def join(
     Raises FarrError when the token or the clock is wrong, the coordinator cannot be reached, or the registrar refuses.
     """
     check_time(token, clock())
-    if home.is_joined(folder):
-        raise FarrError(
-            "joined-already",
-            _("{folder} is a member's home already").format(folder=folder),
-            remedy=_("name another folder with --home; one folder is one member"),
-        )
     files.make_folder(folder)
-    expected = admitted.expected_by(token, folder)
-    application = _application(folder, token, expected)
+    again = home.is_joined(folder)
+    expected = _rejoining(folder, token) if again else admitted.expected_by(token, folder)
+    application = _application(folder / home.RENEWING if again else folder, token, expected)
     caller = Caller(
         address=token.address,
         ca_certificate=keys.certificate_pem(token.ca_certificate),
@@ -83,9 +80,48 @@ def join(
         expected,
         now=int(clock()),
     )
+    if again:
+        home.take_renewed(folder, joined)
+        return joined
     home.write(folder, joined)
     (folder / PENDING).unlink(missing_ok=True)
     return joined
+
+
+def _rejoining(folder: Path, token: JoinToken) -> admitted.Expected:
+    """Return what a member expects that joins again in its own folder: a new TLS key, its signing key, its ledger.
+
+    Guarantee: a folder is only ever one member of one federation, the one whose keys, ledger and log it holds. Test:
+    tests/farr/test_joining.py::test_a_home_is_joined_once.
+    """
+    home.settle(folder)
+    held = home.read(folder)
+    credentials = held.credentials
+    if (credentials.federation, credentials.member, credentials.role, credentials.registrar_key) != (
+        token.federation,
+        token.member,
+        token.role,
+        token.registrar_key,
+    ) or credentials.ca_certificate != keys.certificate_pem(token.ca_certificate):
+        raise FarrError(
+            "joined-already",
+            _("{folder} is a member's home already").format(folder=folder),
+            remedy=_("name another folder with --home; one folder is one member"),
+        )
+    if not (folder / home.RENEWING / home.TLS_KEY).exists():
+        files.make_folder(folder / home.RENEWING)
+        files.create_private(folder / home.RENEWING / home.TLS_KEY, keys.to_pem(keys.new_tls_key()))
+    identity, tls_key = renewing.new_keys(folder, held)
+    return admitted.Expected(
+        federation=token.federation,
+        member=token.member,
+        role=token.role,
+        address=token.address,
+        ca_certificate=token.ca_certificate,
+        registrar_key=token.registrar_key,
+        identity=identity,
+        tls_key=tls_key,
+    )
 
 
 def check_time(token: JoinToken, now: float) -> None:

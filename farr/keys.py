@@ -17,6 +17,9 @@ from cryptography.x509.oid import NameOID
 
 from protocols.signing import KEY_BYTES, IdentityKey
 
+TlsKey = ec.EllipticCurvePrivateKey
+"""The kind of key that a TLS certificate is for: P-256."""
+
 
 def new_identity() -> IdentityKey:
     """Draw a signing key from the operating system's generator."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import hashlib
 import logging
 import os
 import secrets
 import signal
 import sqlite3
+import stat
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,20 +32,25 @@ from node.link import Link
 from node.mapping import IDENTITY
 from node.membership import Membership
 from node.noise import noisy_vector
+from node.opening import open_checked
 from node.prepare import prepare
 from node.promises import Promises
 from node.refusal import Replier
 from node.scan import Scanner
 from node.seats import Seats
 from node.settings import NodeSettings
-from node.state import StateError, open_state, read_state, transaction
+from node.state import StateError, read_state, transaction
 from node.warming import warm
+from protocols.credentials import Credentials
 from queries.tally import Tally
 
 LOCK = "serve.lock"
 RUNNING = "serve.pid"
 SITE_KEY = "site.key"
 SITE_KEY_BYTES = 32
+
+RENEWAL = 3600.0
+"""Seconds between two looks at the certificate; when the coordinator turns the node away, at once."""
 
 _log = logging.getLogger("node.serve")
 
@@ -59,10 +67,9 @@ async def serve(settings: NodeSettings, started: Callable[[], None] | None = Non
         loop.add_signal_handler(number, stop.set)
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(settings.home):
-        connection = open_state(settings.home)
+        connection = open_checked(settings.home, settings.clock)
         desk = Desk()
         try:
-            _check_evidence(connection)
             return await _serve(settings, connection, desk, stop, started or _nothing)
         finally:
             desk.close()
@@ -94,7 +101,7 @@ async def _serve(
     member = settings.credentials.member
 
     def scan(tally: Tally, attributes: Mapping[str, str], tables: frozenset[str]) -> NDArray[np.int64]:
-        # Whether the own row is kept back was decided before anything is read: see policy.keeps_row_back.
+        # Whether the own row is kept back was decided before anything is read: see node/judging.py.
         return scanner.tally(tally, settings.catalogue, member, attributes, own_row=True, tables=tables)
 
     policy_file = settings.home / policy.FILE
@@ -112,6 +119,7 @@ async def _serve(
     )
     membership = await desk.ask(Membership, settings.credentials, connection, settings.clock, settings.roster)
     await desk.ask(_tell_start, settings, connection, policy_file)
+    turned_away = asyncio.Event()
     with contextlib.closing(read_state(settings.home)) as committed:
         link = Link(
             credentials=settings.credentials,
@@ -127,9 +135,66 @@ async def _serve(
             desk=desk,
             membership=membership,
             replier=Replier(answerer=answerer, home=settings.home, clock=settings.clock),
+            turned_away=turned_away.set,
         )
         started()
-        return await link.run(stop)
+        keeping = asyncio.ensure_future(_keep_renewed(settings, link, turned_away, stop))
+        try:
+            code = await link.run(stop)
+        finally:
+            keeping.cancel()
+        # A new signing key is in no running part of this process: the service manager starts it again.
+        return 1 if keeping.done() and not keeping.cancelled() and keeping.result() else code
+
+
+async def _keep_renewed(settings: NodeSettings, link: Link, turned_away: asyncio.Event, stop: asyncio.Event) -> bool:
+    """Look after the certificate for as long as the node serves; return True where it has to be started anew."""
+    present = settings.credentials
+    while settings.renew is not None:
+        turned_away.clear()
+        try:
+            renewed = await _beside(functools.partial(settings.renew, present))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the present certificate goes on
+            facts = {"error": type(error).__name__, "code": str(getattr(error, "code", ""))}
+            _log.warning("the certificate could not be renewed; it is tried again", extra=facts)
+            renewed = None
+        if renewed is not None:
+            _log.info("the certificate was renewed", extra={"member": renewed.member})
+            if renewed.identity.public != present.identity.public:
+                _log.error("the signing key was replaced: start the node again", extra={"member": renewed.member})
+                stop.set()
+                return True
+            present = renewed
+            link.renew(renewed)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(turned_away.wait(), RENEWAL)
+    return False
+
+
+def _beside(work: Callable[[], Credentials | None]) -> asyncio.Future[Credentials | None]:
+    """Do work in a thread that does not hold up the end of the process, as those of a pool would."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Credentials | None] = loop.create_future()
+
+    def settle(result: Credentials | None, error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+
+    def run() -> None:
+        result, failed = None, None
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001 - it is raised again where it is waited for
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, result, failed)
+
+    threading.Thread(target=run, name="renewal", daemon=True).start()
+    return done
 
 
 @contextlib.contextmanager
@@ -153,14 +218,6 @@ def _alone(home: Path) -> Iterator[None]:
             running.unlink(missing_ok=True)
 
 
-def _check_evidence(connection: sqlite3.Connection) -> None:
-    """Refuse to answer with a ledger or an audit log that somebody changed: what was spent would be unknown."""
-    if (row := Ledger(connection=connection).verify()) is not None:
-        raise StateError(f"the ledger is not as it was written: row {row}; restore it from the newest backup")
-    if (entry := Audit(connection=connection).verify()) is not None:
-        raise StateError(f"the audit log is not as it was written: entry {entry}; restore it from the newest backup")
-
-
 def _open_data(settings: NodeSettings) -> Scanner:
     prepared = prepare(
         settings.home,
@@ -176,7 +233,10 @@ def _open_data(settings: NodeSettings) -> Scanner:
 
 
 def site_key(home: Path) -> bytes:
-    """Return the secret that orders a patient's rows, drawn from the operating system when it is first needed."""
+    """Return the secret that orders a patient's rows, drawn from the operating system when it is first needed.
+
+    Raises StateError where the file is damaged or other users can read it.
+    """
     path = home / SITE_KEY
     if not path.exists():
         fresh = home / f".{SITE_KEY}.{os.getpid()}"
@@ -186,6 +246,8 @@ def site_key(home: Path) -> bytes:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise StateError(f"other users of this machine can read {SITE_KEY}: chmod 600 it")
     key = path.read_bytes()
     if len(key) != SITE_KEY_BYTES:
         raise StateError(f"{SITE_KEY} is damaged; restore it from the newest backup")

@@ -1,4 +1,7 @@
-"""The application: a new member names its keys. The token's key signs it, so whoever relays it cannot swap them."""
+"""The application: a new member names its keys. The token's key signs it, so whoever relays it cannot swap them.
+
+A member that renews its certificate applies in the same way: its present certificate stands in the token's place.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from protocols import checks
 from protocols.errors import Rejected
 from protocols.hashing import digest
 from protocols.signing import KEY_BYTES, IdentityKey
+from protocols.suite import CURRENT
 from protocols.wire_pb2 import Application as ApplicationMessage
 from protocols.wire_pb2 import Role, SignedApplication
 
@@ -40,7 +43,8 @@ class Application:
     certificate_request: bytes
     """PKCS #10 request for the TLS certificate, DER; only its key counts, the registrar sets the names."""
     token: bytes
-    """SHA-256 of the token's certificate (DER); empty in the coordinator's own."""
+    """SHA-256 of the certificate (DER) whose key signs it: the token's, or the present one of a member that renews;
+    empty in the coordinator's first one."""
 
 
 def write(application: Application, identity: IdentityKey) -> bytes:
@@ -66,12 +70,8 @@ def read(body: bytes) -> Application:
         certificate_request=message.certificate_request,
         token=checks.exact_bytes(message.token, DIGEST_BYTES, "token") if message.token else b"",
     )
-    try:
-        Ed25519PublicKey.from_public_bytes(application.identity_key).verify(
-            message.possession, _possession(application)
-        )
-    except (InvalidSignature, ValueError) as error:
-        raise Rejected("bad-signature", "identity key of the application") from error
+    if not CURRENT.verify(application.identity_key, message.possession, _possession(application)):
+        raise Rejected("bad-signature", "identity key of the application")
     certificate_key(application)
     return application
 

@@ -1,21 +1,19 @@
-"""Signed objects: a body, who signed it, and an Ed25519 signature that is bound to its kind and its federation."""
+"""Signed objects: a body, who signed it, and a signature that is bound to its kind and its federation."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from dataclasses import dataclass, field
 
 from protocols.errors import Rejected
 from protocols.hashing import digest
+from protocols.suite import CURRENT, PrivateKey, suite_of
 from protocols.wire_pb2 import Signed
 
-SUITE = 1
-"""SHA-256 and Ed25519. Every signed object names its suite, so another one can follow without a new message."""
+SUITE = CURRENT.number
+"""The suite that this version signs with; every signed object names its own."""
 
-KEY_BYTES = 32
-SIGNATURE_BYTES = 64
+KEY_BYTES = CURRENT.key_bytes
+SIGNATURE_BYTES = CURRENT.signature_bytes
 
 SIGNATURE_LABEL = "farr1/sig/"
 
@@ -24,17 +22,22 @@ SIGNATURE_LABEL = "farr1/sig/"
 class IdentityKey:
     """A member's own signing key. It never leaves the member's machine."""
 
-    private: Ed25519PrivateKey
+    private: PrivateKey = field(repr=False)
 
     @classmethod
     def from_seed(cls, seed: bytes) -> IdentityKey:
         """Make the key of a 32-byte seed, which the caller drew from the operating system."""
-        return cls(Ed25519PrivateKey.from_private_bytes(seed))
+        return cls(CURRENT.private_key(seed))
 
     @property
     def public(self) -> bytes:
         """Return the public key: 32 bytes."""
-        return self.private.public_key().public_bytes_raw()
+        return self.private.public
+
+    @property
+    def seed(self) -> bytes:
+        """Return the secret that the key is made of, to be kept in a file that only its owner can read."""
+        return self.private.seed
 
 
 def sign(key: IdentityKey, *, kind: str, signer: str, federation: str, body: bytes) -> Signed:
@@ -49,12 +52,13 @@ def verify(signed: Signed, *, kind: str, federation: str, public_key: bytes) -> 
     Guarantee: a body is returned only if the holder of ``public_key`` signed it as this kind in this federation.
     Test: tests/protocols/test_signing.py::test_a_signature_serves_one_kind_one_federation_and_one_key.
     """
-    if signed.suite != SUITE or signed.kind != kind or len(signed.signature) != SIGNATURE_BYTES:
-        raise Rejected("malformed", f"expected a signed {kind} of suite {SUITE}")
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signed.signature, _message(kind, federation, signed.body))
-    except (InvalidSignature, ValueError) as error:
-        raise Rejected("bad-signature", kind) from error
+    if signed.kind != kind:
+        raise Rejected("malformed", f"expected a signed {kind}")
+    suite = suite_of(signed.suite)
+    if len(signed.signature) != suite.signature_bytes:
+        raise Rejected("malformed", f"expected a signature of suite {suite.number}")
+    if not suite.verify(public_key, signed.signature, _message(kind, federation, signed.body)):
+        raise Rejected("bad-signature", kind)
     return signed.body
 
 
