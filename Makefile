@@ -12,7 +12,7 @@ FLOWER := .venv/.installed-flower
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench slow mutants proto messages clean
+.PHONY: help demo test check bench slow crash fuzz mutants proto messages clean
 
 help:  ## say what each target does (this)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,12 @@ bench: $(FLOWER)  ## the benchmarks: ratios measured side by side in one run
 
 slow: $(DEV)  ## the tests that take minutes: distributions, coverage of intervals, scale
 	@$(BIN)/pytest -n $(WORKERS) -m slow --timeout 1800
+
+crash: $(DEV)  ## kill a node at 200 random points, full and torn disks among them (under a minute; prints its seed)
+	@$(BIN)/python -m tests.crash.run
+
+fuzz: $(DEV)  ## 20,000 mutated inputs for each parser that faces another party (about 10 minutes)
+	@$(BIN)/python -m tests.fuzz.run
 
 mutants: $(DEV)  ## take each check of the secure sum away in turn: a test must fail (about 10 minutes)
 	@$(BIN)/python tests/mutation/run.py

@@ -16,7 +16,7 @@ from benchmarks.table import Figure
 from farr.asking import Terms
 from farr.foreseeing import SUPPRESS
 from farr.indicator_report import Report, report_of
-from farr.indicators import Round, Run, Scope, purpose_of, round_of
+from farr.indicators import Round, Run, Scope, reason_of, round_of
 from farr.lab import up as labs
 from farr.lab.hospitals import Hospital as LabHospital
 from farr.lab.node_homes import policy_with
@@ -99,12 +99,12 @@ def _asked(connection: farr.Federation, home: Path) -> tuple[Round, int]:
     scope = Scope(period=period_of("2026-09"), region=("33",), public=dict.fromkeys(pack.public, PEOPLE))
     run = Run(pack=pack, scope=scope, catalogue=connection.catalogue, sites=connection.known.roster.nodes)
     asked = round_of(run, pack.indicators, skip=False)
-    terms = Terms(epsilon=1.0, purpose=purpose_of(asked))
+    terms = Terms(epsilon=1.0, reason=reason_of(asked))
     return asked, connection.estimate(asked.question, terms).measurement.cost
 
 
 def _timed(connection: farr.Federation, asked: Round) -> tuple[float, Report]:
     began = time.perf_counter()
-    terms = Terms(epsilon=1.0, purpose=purpose_of(asked), fresh=True)
+    terms = Terms(epsilon=1.0, reason=reason_of(asked), fresh=True)
     report = report_of(asked, connection.ask(asked.question, terms), "registrar")
     return time.perf_counter() - began, report

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,11 +65,33 @@ async def serve(settings: CoordinatorSettings, started: Callable[[str], None] | 
     tests/coordinator/test_restart.py::test_a_killed_process_says_what_became_of_its_round_when_started_again.
     """
     with _alone(settings.home):
-        store = Store(settings.home / STATE_FILE)
+        store = _open(settings.home / STATE_FILE)
         try:
             await _serve(settings, store, started)
         finally:
             store.close()
+
+
+def _open(file: Path) -> Store:
+    """Open the state; raise CoordinatorError, which says what to do, where SQLite cannot read or write it.
+
+    Guarantee: a state that a disk damaged is refused with its name, and never replaced. Test:
+    tests/crash/test_torn.py::test_a_coordinators_torn_state_is_told.
+    """
+    try:
+        store = Store(file)
+        try:
+            store.check()
+        except sqlite3.Error:
+            store.close()
+            raise
+    except (sqlite3.Error, OSError) as error:
+        raise CoordinatorError(
+            f"{file.name} is damaged or cannot be written ({error}): look at its disk and at who owns the file; if it "
+            f"is damaged, put it back from the newest backup, delete {file.name}-wal and {file.name}-shm beside it, "
+            "and start the coordinator again"
+        ) from error
+    return store
 
 
 async def _serve(settings: CoordinatorSettings, store: Store, started: Callable[[str], None] | None) -> None:

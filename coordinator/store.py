@@ -101,6 +101,12 @@ class Store:
         self._connection = sqlite3.connect(file, isolation_level=None)
         migrate(self._connection, MIGRATIONS)
 
+    def check(self) -> None:
+        """Raise sqlite3.DatabaseError where the file's structure is not sound."""
+        (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError("not sound")
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()

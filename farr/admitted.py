@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
@@ -126,7 +126,7 @@ def _check_certificate(der: bytes, expected: Expected, *, now: int) -> None:
         certificate.verify_directly_issued_by(x509.load_der_x509_certificate(expected.ca_certificate))
         key = certificate.public_key()
         names = [name.value for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise _false("the certificate") from error
     if key != expected.tls_key.public_key():
         # The registrar admits the first application that a token signs: this certificate is the first one's.

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from farr import ruling_words
 from farr.errors import FarrError
 from farr.office import Office
 from farr.overlap import Overlap, overlaps
-from farr.texts import _, translate
+from farr.texts import _
 from node import approvals
 from node.decisions import APPROVE, DENY, REVOKE, UNBOUND, Decision
 from node.judging import Outcome, Question
@@ -201,7 +202,7 @@ def approve(office: Office, case: Case, by: str) -> int:
         raise FarrError(
             "withheld",
             _("the policy does not allow {id}, whoever approves: {rule}: {detail}").format(
-                id=case.id[:8], rule=case.rule, detail=translate(case.detail)
+                id=case.id[:8], rule=case.rule, detail=ruling_words.in_words(case.detail)
             ),
             remedy=_("change policy.toml where the hospital wants such questions answered"),
         )

@@ -13,6 +13,7 @@ from farr.texts import _
 from protocols.credentials import Credentials
 from protocols.wire_pb2 import (
     Description,
+    Evidence,
     Nothing,
     Releases,
     RequestId,
@@ -69,6 +70,11 @@ class Line:
         """Fetch the release of a request."""
         signed: Signed = self._call(self._stub.Release, RequestId(id=identifier))
         return signed
+
+    def prove(self, identifier: bytes) -> Evidence:
+        """Fetch what a third party needs to check the release of a request."""
+        evidence: Evidence = self._call(self._stub.Prove, RequestId(id=identifier))
+        return evidence
 
     def releases(self) -> Sequence[Signed]:
         """Fetch the releases, newest first."""

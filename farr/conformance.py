@@ -11,7 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from farr.nodes import Finding, explained, mapping_of
+from farr.doctor.finding import Finding
+from farr.nodes import explained, mapping_of
 from farr.texts import N_, _
 
 if TYPE_CHECKING:

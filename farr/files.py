@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from farr.errors import FarrError
@@ -31,7 +33,7 @@ def create_private(path: Path, data: bytes) -> None:
         os.link(fresh, path)
     finally:
         fresh.unlink()
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -40,7 +42,26 @@ def replace(path: Path, data: bytes) -> None:
     Only the owner can read the file.
     """
     _write_beside(path, data).replace(path)
-    _sync(path.parent)
+    sync(path.parent)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a lock against other processes of this machine, waiting for it.
+
+    The system lets go of it however a process ends.
+    """
+    if os.name != "posix":  # a node, which serves beside its operator's commands, runs on Linux only
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def read_private(path: Path) -> bytes:
@@ -50,7 +71,9 @@ def read_private(path: Path) -> bytes:
         raise FarrError(
             "open-key",
             _("other users of this machine can read {path}").format(path=path),
-            remedy=_("chmod 600 {path}; if others work on this machine, join again with a new token").format(path=path),
+            remedy=_("chmod 600 {path}; if others work on this machine, then renew with a new signing key").format(
+                path=path
+            ),
         )
     return path.read_bytes()
 
@@ -66,7 +89,8 @@ def _write_beside(path: Path, data: bytes) -> Path:
     return fresh
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
     # A new name is durable only once its folder is; Windows has no way to say so, and does it by itself.
     if os.name != "posix":
         return

@@ -175,7 +175,7 @@ def read(data: bytes, *, registrar_key: bytes) -> tuple[Kept, Roster]:
             roster=checks.parse(Signed, bytes.fromhex(head["roster"])),
         )
         whole = head["format"] == FORMAT and len(kept.checkpoints) == signed and write(kept) == data
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, Rejected) as error:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, Rejected) as error:
         raise _wrong(_("the file is not a log as it was exported")) from error
     if not whole:
         raise _wrong(_("the file is not a log as it was exported"))

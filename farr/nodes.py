@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import stat
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from farr import home as homes
+from farr.doctor.disk import LOCK, RUNNING
+from farr.doctor.finding import Finding
 from farr.errors import FarrError
 from farr.texts import _, translate
 from node import policy
@@ -27,32 +29,12 @@ from protocols.errors import ProtocolError
 from protocols.wire_pb2 import Role
 
 if TYPE_CHECKING:
-    from farr.conformance import Conformance
+    from farr.dialing import Caller
 
 SOON = 30
 """Days before the end of a certificate at which a check warns."""
 
 DAY = 24 * 3600
-
-LOCK, RUNNING = "serve.lock", "serve.pid"
-"""What a node's service holds in its home while it runs, and writes there; node/serve.py makes them."""
-
-PATIENCE = 5.0
-"""Seconds for the coordinator to answer a check."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What one check found."""
-
-    name: str
-    """Which check, for scripts."""
-    good: bool
-    """Whether the node can serve as far as this check goes."""
-    text: str
-    """For people: what was found, and what to do where it is not good."""
-    tables: tuple[Conformance, ...] = ()
-    """Of the check of the data: how each table's files fit the catalogue."""
 
 
 @contextlib.contextmanager
@@ -134,15 +116,44 @@ def certificate_days(held: homes.Home, now: float) -> int:
 
 
 def findings(folder: Path, source: Source, clock: Callable[[], float] = time.time) -> Iterator[Finding]:
-    """Yield what each check finds; the data are prepared, as `farr node serve` would."""
+    """Yield what each check finds; the data are prepared, as `farr node serve` would.
+
+    A home whose files others can read is not opened: what is wrong with it is said, and nothing more is looked at.
+    """
+    from farr.doctor import disk, network
+
+    if not homes.is_joined(folder):
+        read_home(folder)  # says what it is instead
+    private = disk.rights(folder)
+    yield private
+    if not private.good:
+        return
     held = read_home(folder)
-    yield _private(folder)
+    writable = disk.writable(folder)
+    yield writable
+    yield disk.room(folder)
+    yield disk.kind(folder)
+    yield disk.alone(folder)
     yield _certificate(held, clock())
     yield _clock(held, clock())
     yield _one("policy", lambda: _policy(folder, held))
-    yield _one("evidence", lambda: _evidence(folder))
-    yield _data(folder, held, source)
-    yield _coordinator(held)
+    if writable.good:
+        yield _one("evidence", lambda: _evidence(folder))
+        yield _data(folder, held, source)
+    yield from network.findings(caller_of(held), now=clock)
+
+
+def caller_of(held: homes.Home) -> Caller:
+    """Return the member as it dials the coordinator."""
+    from farr.dialing import Caller
+
+    credentials = held.credentials
+    return Caller(
+        address=credentials.address,
+        ca_certificate=credentials.ca_certificate,
+        certificate=credentials.certificate,
+        key=credentials.tls_key,
+    )
 
 
 def _one(name: str, check: Callable[[], str]) -> Finding:
@@ -150,53 +161,51 @@ def _one(name: str, check: Callable[[], str]) -> Finding:
         with explained():
             return Finding(name=name, good=True, text=check())
     except FarrError as error:
-        return Finding(name=name, good=False, text=str(error))
+        return Finding(name=name, good=False, code=error.code, text=error.message, remedy=error.remedy)
     except ProtocolError as error:
-        return Finding(name=name, good=False, text=translate(str(error)))
-
-
-def _private(folder: Path) -> Finding:
-    open_to_others = [
-        path.name
-        for path in (folder, *sorted(folder.iterdir()))
-        if path.suffix in {"", ".key", ".db", ".duckdb"} and stat.S_IMODE(path.stat().st_mode) & 0o077
-        if path.is_dir() or path.suffix
-    ]
-    if open_to_others:
-        text = _("other users of this machine can read {names}: chmod go= them").format(names=", ".join(open_to_others))
-        return Finding(name="rights", good=False, text=text)
-    return Finding(name="rights", good=True, text=_("only the owner can read keys, state and prepared data"))
+        return Finding(name=name, good=False, code="state", text=translate(str(error)))
+    except (OSError, sqlite3.Error) as error:
+        text = _("the node's state cannot be read ({error})").format(error=type(error).__name__)
+        remedy = _("look at the disk (dmesg), and restore node.db from the newest backup if it is damaged")
+        return Finding(name=name, good=False, code="state", text=text, remedy=remedy)
 
 
 def _certificate(held: homes.Home, now: float) -> Finding:
     days = certificate_days(held, now)
     if days < 0:
-        text = _("the certificate has expired: ask the registrar for a new token and join again")
-    elif days < SOON:
-        text = _("the certificate holds {days} more days: ask the registrar for a new token").format(days=days)
-    else:
-        text = _("the certificate holds {days} more days").format(days=days)
-    return Finding(name="certificate", good=days >= 0, text=text)
+        return Finding(
+            name="certificate",
+            good=False,
+            code="expired-certificate",
+            text=_("the certificate ended {days} days ago").format(days=-days),
+            remedy=_("ask the registrar for a new token for the same id, and join with it in the same folder"),
+        )
+    text = _("the certificate holds {days} more days").format(days=days)
+    if days < SOON:
+        remedy = _("the registrar has to run: farr registrar admit; the node applies by itself while it serves")
+        return Finding(name="certificate", good=True, text=text, remedy=remedy)
+    return Finding(name="certificate", good=True, text=text)
 
 
 def _clock(held: homes.Home, now: float) -> Finding:
     if held.read_roster().issued_at > now + SKEW:
         return Finding(
-            name="clock", good=False, text=_("this machine's clock is behind: the roster is from its future")
+            name="clock",
+            good=False,
+            code="clock",
+            text=_("this machine's clock is behind: the roster is from its future"),
+            remedy=_("set the clock and let it be kept right: timedatectl set-ntp true"),
         )
     return Finding(name="clock", good=True, text=_("this machine's clock is not behind the roster"))
 
 
 def _policy(folder: Path, held: homes.Home) -> str:
+    from node.policy_names import check_names
     from queries.accounting import epsilon_of, rho_of_units
     from queries.catalogue_file import read_catalogue
 
     allowed = policy.load(folder / policy.FILE)
-    known = [table.name for table in read_catalogue(held.catalogue, homes.CATALOGUE).tables]
-    for table in allowed.tables or ():
-        if table not in known:
-            remedy = "use the names of `farr catalogue show`"
-            raise policy.PolicyError("is no table of the catalogue", file=policy.FILE, key=table, remedy=remedy)
+    check_names(allowed, read_catalogue(held.catalogue, homes.CATALOGUE))
     return _("answers tables: {tables}; budget for life: epsilon {epsilon:.3g}").format(
         tables=_("all") if allowed.tables is None else ", ".join(allowed.tables),
         epsilon=epsilon_of(rho_of_units(allowed.lifetime_units)),
@@ -216,6 +225,12 @@ def _evidence(folder: Path) -> str:
             raise StateError(
                 f"the audit log is not as it was written: entry {entry}; restore it from the newest backup"
             )
+        if Audit(connection=connection).halted:
+            raise FarrError(
+                "rolled-back",
+                _("the node's state is older than what it has signed: it answers nothing"),
+                remedy=_("run farr node audit recover, which says what is missing and how to go on"),
+            )
         count = sum(1 for _charge in Ledger(connection=connection).charges())
     return _("ledger and audit log are as they were written; {count} answers").format(count=count)
 
@@ -228,25 +243,4 @@ def _data(folder: Path, held: homes.Home, source: Source) -> Finding:
     try:
         return conformance(folder, read_catalogue(held.catalogue, homes.CATALOGUE), source, site_key(folder))
     except FarrError as error:
-        return Finding(name="data", good=False, text=str(error))
-
-
-def _coordinator(held: homes.Home) -> Finding:
-    import grpc
-
-    from farr.dialing import Caller, diagnose
-
-    credentials = held.credentials
-    caller = Caller(
-        address=credentials.address,
-        ca_certificate=credentials.ca_certificate,
-        certificate=credentials.certificate,
-        key=credentials.tls_key,
-    )
-    with caller.channel() as channel:
-        try:
-            grpc.channel_ready_future(channel).result(timeout=PATIENCE)
-        except grpc.FutureTimeoutError:
-            return Finding(name="coordinator", good=False, text=str(diagnose(caller)))
-    text = _("the coordinator at {address} answers").format(address=credentials.address)
-    return Finding(name="coordinator", good=True, text=text)
+        return Finding(name="data", good=False, code=error.code, text=error.message, remedy=error.remedy)

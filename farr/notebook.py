@@ -74,6 +74,8 @@ def _figure(figure: Estimate, text: str) -> str:
 
 def _pointed(figure: Estimate) -> str:
     """Return what stands beside a figure that is pointed at."""
+    if figure.below:
+        return _("below {count}").format(count=figure.below)
     lines = [
         template.format(low=number(low, (high - low) / 2), high=number(high, (high - low) / 2))
         for template, low, high in (

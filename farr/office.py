@@ -22,7 +22,7 @@ from node.decisions import Decisions, Facts
 from node.policy import Policy
 from node.prepare import PREPARED
 from node.proposals import Bench
-from node.state import FILE, open_state, transaction
+from node.state import FILE, insist_whole, open_state, transaction
 from protocols import checks
 from protocols import roster as rosters
 from protocols.roster import Roster
@@ -82,6 +82,7 @@ def office(folder: Path, clock: Callable[[], float] = time.time) -> Iterator[Off
             _("the node has not run yet: it has no state"),
             remedy=_("start it: farr node serve --home {folder}").format(folder=folder),
         )
+    insist_whole(folder)
     with contextlib.closing(open_state(folder)) as connection:
         catalogue = read_catalogue(held.catalogue, homes.CATALOGUE)
         bench = Bench(

@@ -19,7 +19,7 @@ from protocols.wire_pb2 import Announcement as AnnouncementMessage
 from protocols.wire_pb2 import Note, Signed
 from protocols.wire_pb2 import Release as ReleaseMessage
 from queries.accounting import rho_of_units
-from queries.answer import answers
+from queries.answer import answers, with_small_cells
 from queries.canonical import decode
 from queries.catalogue import Catalogue
 from queries.check import check
@@ -36,6 +36,8 @@ KEPT_BACK = (
     Note.NOTE_WITHHELD_POLICY,
     Note.NOTE_WITHHELD_COST,
     Note.NOTE_WITHHELD_BUDGET,
+    Note.NOTE_WITHHELD_APPROVAL,
+    Note.NOTE_PAUSED,
 )
 """Notes of hospitals that were asked and added zeros, because their policy or their budget said so."""
 
@@ -133,7 +135,7 @@ def result_of(opened: Opened, known: Known, *, asked: Request | None = None) -> 
     shown = decode(Pages, request.view)
     check_pages(shown, plan, known.catalogue)
     contributors = len(release.contributors)
-    tables = answers(
+    released = answers(
         plan,
         shown,
         known.catalogue,
@@ -142,6 +144,7 @@ def result_of(opened: Opened, known: Known, *, asked: Request | None = None) -> 
         contributors=contributors,
         language=language(),
     )
+    tables = tuple(with_small_cells(each, release.minimum_cell) for each in released)
     halves = {
         view.title: expected_half_widths(plan, view, known.catalogue, opened.measurement, contributors=contributors)
         for view in shown.views
@@ -171,6 +174,8 @@ def result_of(opened: Opened, known: Known, *, asked: Request | None = None) -> 
         withheld=_noted(release, request, Note.NOTE_OWN_ROW_WITHHELD),
         by_policy=_noted(release, request, Note.NOTE_WITHHELD_POLICY, Note.NOTE_WITHHELD_COST),
         by_budget=_noted(release, request, Note.NOTE_WITHHELD_BUDGET),
+        unapproved=_noted(release, request, Note.NOTE_WITHHELD_APPROVAL),
+        paused=_noted(release, request, Note.NOTE_PAUSED),
         without_table=_noted(release, request, Note.NOTE_TABLE_ABSENT),
         without_some=_noted(release, request, Note.NOTE_SOME_TABLES_ABSENT),
     )

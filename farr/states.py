@@ -29,7 +29,16 @@ WORDS = {
 
 DAY, HOUR, MINUTE = 24 * 3600, 3600, 60
 
-_NO_REFUSALS = ("connected", "offline", "asked", "answered", "held")
+SITE_WORDS = {
+    "connected": N_("connected"),
+    "offline": N_("not connected"),
+    "held": N_("waits for approval"),
+    "asked": N_("asked, has not answered"),
+    "answered": N_("answered"),
+}
+"""What a hospital does with a request, for people; else the code with which it refused."""
+
+_NO_REFUSALS = tuple(SITE_WORDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +210,10 @@ def shortened(names: Sequence[str], most: int = 8) -> str:
 
 def _remedy(code: str) -> str:
     if code == "policy":
-        return _("ask for less at once, at a lower price (--epsilon) or with more fear of collusion (--trust)")
+        return _(
+            "ask for less at once, at a lower price (--epsilon) or with more fear of collusion (--trust); hospitals "
+            "that joined a short time ago may not count yet: their operators see why with farr node policy explain"
+        )
     if code == "cost-limit":
         return _("ask at a lower price (--epsilon), or have the hospitals' policies allow more for one question")
     if code == "budget":
@@ -210,6 +222,8 @@ def _remedy(code: str) -> str:
         return _("ask again; that is a new question with a new charge")
     if code == "denied":
         return _("ask the hospitals' operators, who find the request under its id: farr node approvals list --all")
+    if code == "paused":
+        return _("ask again when its operator has ended the pause, or now with a lower --minimum")
     if code == "too-few":
         return _("ask again later, or with a lower --minimum")
     return ""

@@ -28,7 +28,7 @@ def find(home: Path, identifier: bytes, roster: Roster) -> Request | None:
     except FileNotFoundError:
         return None
     made_at = checks.parse(RequestMessage, signed.body).created_at
-    kept = request.read(signed, roster=roster, now=made_at)
+    kept = request.read_form(signed, roster=roster, now=made_at)
     if kept.id != identifier:
         raise Rejected("replayed", "a kept request under another's name")
     return kept

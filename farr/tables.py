@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 1000
 """Columns where the output is no terminal: wide enough that nothing a script reads is cut."""
+
+_HIDDEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]")
+"""Characters that command a terminal or turn the direction of text around; a tab and a new line may stay."""
+
+
+def visible(text: str) -> str:
+    """Return a text with U+FFFD in place of each character that would move, hide or recolour what is on the screen.
+
+    Guarantee: whoever writes a question, a reason or a label cannot rewrite what an operator reads beside it, such as
+    its price. Test: tests/redteam/test_hostile_texts.py::test_a_reason_cannot_rewrite_the_approvers_screen.
+    """
+    return _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -35,7 +48,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Seq
     for position, header in enumerate(headers):
         drawn.add_column(Text(header), justify="right" if position in numbers else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(visible(cell)) for cell in row))
     return drawn
 
 
@@ -72,9 +85,9 @@ class Live:
         if self._status.console.is_terminal:
             from rich.text import Text
 
-            self._status.update(Text(text))
+            self._status.update(Text(visible(text)))
         else:
-            self._status.console.print(text, markup=False)
+            self._status.console.print(visible(text), markup=False)
 
     def __enter__(self) -> Self:
         if self._status is not None and self._status.console.is_terminal:

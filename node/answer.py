@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from node.audit import ANSWERED, Audit, Fact
+from node import approvals
+from node.audit import ANSWERED, DETAIL, Audit, Fact
 from node.compiled import Compiled, Compiler
 from node.ledger import Charge, Ledger, evidence_of, upload_digest
 from node.part import Part, part_of
 from node.policy import Policy
 from node.promises import Promises
+from node.reach import check_reach
 from node.seats import Seats
 from node.state import StateError, transaction
 from protocols import announcement as announcements
@@ -102,7 +104,7 @@ class Answerer:
         announcement = announcements.read(signed, roster=roster, now=now)
         self.step("read")
         compiled = self._compile(announcement, roster)
-        ledger.admits(announcement.request.id, announcement.epoch, announcement.slot, units=0, cap=0)
+        ledger.admits(announcement.request.id, announcement.epoch, announcement.slot)
         entered, record = self.seats.enter(announcement, tau, roster)
         # Clocks may differ by minutes, so what counts is whether the time that was left ran out in the queue.
         if 0 < announcement.deadline - (clock - waited) < waited:
@@ -112,9 +114,11 @@ class Answerer:
             announcement=announcement,
             roster=roster,
             compiled=compiled,
+            catalogue=self.compiler.catalogue,
             tables=self.tables,
             policy=self.policy,
             ledger=ledger,
+            now=now,
         )
         self.step("checked")
         exact = self._exact(compiled, roster, part)
@@ -130,10 +134,16 @@ class Answerer:
             purpose=announcement.request.purpose,
             at=now,
             evidence=evidence_of(compiled.measurement, announcement),
+            reason=announcement.request.reason,
+            period=part.caps.since,
+            policy=part.policy,
+            approval=part.approval,
         )
         with transaction(self.connection):
             self.step("begun")
-            ledger.charge(charge, part.cap)
+            if part.approval is not None and not approvals.holds(self.connection, part.approval, charge.request):
+                raise Rejected("denied", "the approval was taken back while the records were read")
+            ledger.charge(charge, part.caps)
             Promises(connection=self.connection).keep_slot(announcement.epoch, announcement.slot, record)
             self.step("charged")
             vector = self.noise(exact, compiled.measurement)
@@ -148,6 +158,7 @@ class Answerer:
                     salt=masked.shares.salt,
                     sealed=b"".join(masked.shares.sealed.values()),
                     notes=part.notes,
+                    minimum_cell=part.minimum_cell,
                 ),
                 federation=roster.federation,
                 key=self.identity,
@@ -169,6 +180,7 @@ class Answerer:
             raise Rejected("wrong-catalogue", "the roster names another catalogue than the data were prepared for")
         request = announcement.request
         compiled = self.compiler.compile(request.plan, request.rho_units, announcement.honest)
+        check_reach(request, compiled.plan, roster=roster, catalogue=catalogue)
         try:
             check_headroom(
                 compiled.tally, compiled.measurement, len(announcement.contributors), catalogue.rows_per_site
@@ -205,6 +217,12 @@ class Answerer:
             "spent": spent,
             "upload": upload_digest(upload).hex(),
         }
+        if charge.policy:
+            facts["policy"] = charge.policy.hex()
+        if charge.approval is not None:
+            facts["approval"] = charge.approval
+        audit = Audit(connection=self.connection)
+        audit.append(ANSWERED, charge.at, facts)
         if part.withheld:
-            facts |= {"withheld": part.withheld, "detail": part.detail[:MOST_DETAIL]}
-        Audit(connection=self.connection).append(ANSWERED, charge.at, facts)
+            why: dict[str, Fact] = {"request": charge.request.hex(), "withheld": part.withheld, "rule": part.rule}
+            audit.append(DETAIL, charge.at, why | {"detail": part.detail[:MOST_DETAIL]})

@@ -42,7 +42,10 @@ class Attesting:
     async def _rest(self, show: Callable[[Sequence[Signed]], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
         latest = loop.time() + LONGEST_REST
-        while (pause := min(self._newest + REST, latest) - loop.time()) > 0:
+        while True:
+            pause = min(self._newest + REST, latest) - loop.time()
+            if pause <= 0:
+                break
             await asyncio.sleep(pause)
         released, self._released = self._released, []
         self._task = None

@@ -87,6 +87,8 @@ class TableMapping:
     """Of a text file: ``utf-8`` or ``gb18030``."""
     delimiter: str = ","
     """Of a text file."""
+    multiline: bool = False
+    """Whether texts in quotes may go on in the next line of a text file; if not, a file with such a text is refused."""
     patient: tuple[str, ...] | None = None
     """Source columns that together say whose a row is; None: the catalogue's name."""
     columns: Mapping[str, ColumnMapping] = field(default_factory=dict)
@@ -157,7 +159,7 @@ class SourceMapping:
 IDENTITY = SourceMapping()
 """The mapping of a hospital whose files already speak the catalogue's language."""
 
-_TABLE_KEYS = ("file", "encoding", "delimiter", "patient", "loaded_through", "columns")
+_TABLE_KEYS = ("file", "encoding", "delimiter", "multiline", "patient", "loaded_through", "columns")
 _COLUMN_KEYS = ("from", "split", "absent", "values", "missing", "dates", "replace", "scale", "offset")
 
 
@@ -169,6 +171,9 @@ def read_mapping(source: bytes, file: str) -> SourceMapping:
         _refuse(file, "", "is not UTF-8", "save the mapping as UTF-8; only the data may have another encoding")
     except tomllib.TOMLDecodeError as error:
         _refuse(file, "", f"is not TOML: {error}", "correct the line")
+    except (ValueError, RecursionError):
+        # Numbers of thousands of digits and tables within tables without end are faults of their own kind.
+        _refuse(file, "", "is not TOML", "correct numbers that are too long and tables that nest too deep")
     _only(file, "", document, ("tables", "time_zone"))
     tables = {
         name: _table(file, f"tables.{name}", _section(file, f"tables.{name}", described))
@@ -186,6 +191,9 @@ def _table(file: str, key: str, described: Mapping[str, Any]) -> TableMapping:
     delimiter = _text(file, f"{key}.delimiter", described.get("delimiter", ","))
     if len(delimiter) != 1 or delimiter in '"\r\n' or not delimiter.isascii():
         _refuse(file, f"{key}.delimiter", "is not one character", 'write "," or ";" or "\\t" or "|"')
+    multiline = described.get("multiline", False)
+    if not isinstance(multiline, bool):
+        _refuse(file, f"{key}.multiline", "is neither true nor false", "write multiline = true, or leave it out")
     patient = described.get("patient")
     if patient is not None:
         patient = _texts(file, f"{key}.patient", [patient] if isinstance(patient, str) else patient)
@@ -203,6 +211,7 @@ def _table(file: str, key: str, described: Mapping[str, Any]) -> TableMapping:
         file=None if named is None else _text(file, f"{key}.file", named),
         encoding=encoding,
         delimiter=delimiter,
+        multiline=multiline,
         patient=patient,
         columns=columns,
         loaded_through=loaded,

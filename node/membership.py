@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 
 from node.audit import ROSTER, Audit, Fact
+from node.newcomers import meet
 from node.state import transaction
 from protocols import checks
 from protocols import roster as rosters
@@ -34,7 +35,11 @@ class Membership:
         """The roster that holds."""
         if found is None:
             self._keep(self._signed, self.roster)
-        elif self._read(joined, held=0).version > self.roster.version:
+        else:
+            # A state from before first sights were kept has met everybody whom it held on its roster.
+            with transaction(connection):
+                meet(connection, self.roster, int(clock()))
+        if self._read(joined, held=0).version > self.roster.version:
             self.take(joined)
 
     @property
@@ -76,4 +81,5 @@ class Membership:
                 "ON CONFLICT (only) DO UPDATE SET version = excluded.version, signed = excluded.signed",
                 (roster.version, signed.SerializeToString(deterministic=True)),
             )
+            meet(self._connection, roster, int(self._clock()))
             Audit(connection=self._connection).append(ROSTER, int(self._clock()), facts)

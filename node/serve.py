@@ -32,19 +32,18 @@ from node.link import Link
 from node.mapping import IDENTITY
 from node.membership import Membership
 from node.noise import noisy_vector
-from node.opening import open_checked
+from node.opening import FOLDER_UNWRITABLE, open_checked
 from node.prepare import prepare
 from node.promises import Promises
 from node.refusal import Replier
 from node.scan import Scanner
 from node.seats import Seats
 from node.settings import NodeSettings
-from node.state import StateError, read_state, transaction
+from node.state import LOCK, StateError, read_state, transaction
 from node.warming import warm
 from protocols.credentials import Credentials
 from queries.tally import Tally
 
-LOCK = "serve.lock"
 RUNNING = "serve.pid"
 SITE_KEY = "site.key"
 SITE_KEY_BYTES = 32
@@ -205,7 +204,11 @@ def _alone(home: Path) -> Iterator[None]:
     operating system's and ends with the process, however that ends. Test:
     tests/node/test_serve.py::test_a_second_process_on_the_same_home_is_refused.
     """
-    with (home / LOCK).open("a") as lock:
+    try:
+        opened = (home / LOCK).open("a")
+    except OSError as error:
+        raise StateError(FOLDER_UNWRITABLE) from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

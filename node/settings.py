@@ -45,6 +45,9 @@ class NodeSettings:
     """Of the engine."""
     clock: Callable[[], float] = time.time
     """Seconds since 1970, UTC."""
+    renew: Callable[[Credentials], Credentials | None] | None = None
+    """Renews the certificate when it is time to: the credentials that hold from now on, or None where those given do.
+    Called beside the service, in a thread; it may raise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,8 +49,10 @@ def build_table(
         conversions.append(convert(connection, column, position, described, mapping.file))
     keys = [f"nullif(trim(CAST({identifier(key)} AS VARCHAR), {literal(BLANKS)}), '')" for key in patient]
     try:
-        connection.execute(_staging(keys, read, conversions), secrets_of(site_key))
-        return _prepared(connection, table, conversions, elements, site_key=site_key)
+        spanning = _spanning(source, names)
+        connection.execute(_staging(keys, read, conversions, spanning), secrets_of(site_key))
+        _refuse_spanning(connection, source)
+        return _prepared(connection, table, conversions, elements, source=source, site_key=site_key)
     except duckdb.Error:
         raise unreadable(source) from None
 
@@ -60,7 +62,26 @@ def _present(source: SourceFile, names: set[str], column: str, remedy: str) -> N
         raise SourceError("the file has no such column", file=source.path.name, key=column, remedy=remedy)
 
 
-def _staging(keys: list[str], read: list[str], conversions: list[Conversion]) -> str:
+def _spanning(source: SourceFile, names: set[str]) -> str:
+    """Return the SQL of whether a row goes over more than one line of its file."""
+    if source.parquet or source.described.multiline:
+        return "FALSE"
+    whole = f"concat_ws('', {', '.join(identifier(name) for name in sorted(names))})"
+    return f"contains({whole}, chr(10)) OR contains({whole}, chr(13))"
+
+
+def _refuse_spanning(connection: duckdb.DuckDBPyConnection, source: SourceFile) -> None:
+    """Raise SourceError where a row goes over several lines, unless the operator said that texts do.
+
+    Guarantee: a quote that one patient's record opens and a later record happens to close merges no records unseen.
+    Test: tests/redteam/test_two_worlds.py::test_a_record_cannot_merge_others_into_itself.
+    """
+    if connection.execute("SELECT 1 FROM staged WHERE _spans LIMIT 1").fetchone():
+        remedy = "a quote is missing; or, where texts do go over several lines, write multiline = true in the mapping"
+        raise SourceError("has a record that goes over several lines", file=source.path.name, remedy=remedy)
+
+
+def _staging(keys: list[str], read: list[str], conversions: list[Conversion], spanning: str) -> str:
     """Return the SQL that converts and keys every row, the ones that will be left out included."""
     numbered = list(enumerate(conversions))
     owner = [f"_k{number}" for number in range(len(keys))]
@@ -68,7 +89,9 @@ def _staging(keys: list[str], read: list[str], conversions: list[Conversion]) ->
     content = [f"CAST({identifier(name)} AS VARCHAR)" for name in _content(conversions)]
     text_columns = [f"{sql} AS _t{number}" for number, sql in enumerate(read)]
     steps = {
-        "texts": [f"{sql} AS {name}" for sql, name in zip(keys, owner, strict=True)] + text_columns,
+        "texts": [f"{sql} AS {name}" for sql, name in zip(keys, owner, strict=True)]
+        + text_columns
+        + [f"{spanning} AS _spans"],
         "parsed": [
             "*",
             *(f"{conversion.parsed} AS _p{number}" for number, conversion in numbered),
@@ -81,6 +104,7 @@ def _staging(keys: list[str], read: list[str], conversions: list[Conversion]) ->
         ],
         "valued": [
             *owner,
+            "_spans",
             *(f"{sql} AS {identifier(name)}" for name, sql in values),
             *(f"CAST({conversion.fate} AS UTINYINT) AS _f{number}" for number, conversion in numbered),
             *(f"{conversion.cut} AS _cut{number}" for number, conversion in numbered if conversion.cut),
@@ -120,6 +144,7 @@ def _prepared(
     conversions: list[Conversion],
     elements: tuple[Table, ...],
     *,
+    source: SourceFile,
     site_key: bytes,
 ) -> tuple[TableReport, ...]:
     """Keep each patient's first rows in the keyed order, up to the cap, and count everything."""
@@ -144,7 +169,7 @@ def _prepared(
     whole = TableReport(
         name=table.name,
         read=read,
-        unreadable=_rejected(connection),
+        unreadable=_rejected(connection, source),
         no_patient=no_patient,
         no_date=no_date,
         over_cap=read - no_patient - no_date - kept,
@@ -160,7 +185,9 @@ def _prepared(
 def _counters(conversions: list[Conversion]) -> list[str]:
     """Return the staged columns that hold what became of each value."""
     numbered = list(enumerate(conversions))
-    return [f"_f{number}" for number, _ in numbered] + [f"_cut{number}" for number, each in numbered if each.cut]
+    return ["_spans", *(f"_f{number}" for number, _ in numbered)] + [
+        f"_cut{number}" for number, each in numbered if each.cut
+    ]
 
 
 def _column_reports(
@@ -201,12 +228,24 @@ def _derived_reports(connection: duckdb.DuckDBPyConnection, table: Table) -> tup
     )
 
 
-def _rejected(connection: duckdb.DuckDBPyConnection) -> int:
-    """Return how many lines the reader gave up on, and forget them: the engine kept their text."""
+def _rejected(connection: duckdb.DuckDBPyConnection, source: SourceFile) -> int:
+    """Return how many lines the reader gave up on, and forget them: the engine kept their text.
+
+    Guarantee: a file in which a quote that is not closed takes other lines with it is refused, since one patient's
+    record would decide there whether others are counted. Test:
+    tests/redteam/test_two_worlds.py::test_a_record_cannot_swallow_others.
+    """
     found = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchone()
     if found is None:
         return 0
-    counted = connection.execute("SELECT count(DISTINCT line) FROM reject_errors").fetchone()
+    counted = connection.execute(
+        "SELECT count(DISTINCT line), count(*) FILTER (contains(rtrim(csv_line, chr(10) || chr(13)), chr(10))) "
+        "FROM reject_errors"
+    ).fetchone()
     connection.execute("DROP TABLE reject_errors")
     connection.execute("DROP TABLE reject_scans")
-    return int(counted[0]) if counted else 0
+    lines, swallowing = counted or (0, 0)
+    if swallowing:
+        remedy = "export it again with texts in quotes and every quote within a text written twice"
+        raise SourceError("has a quote that takes the lines after it with it", file=source.path.name, remedy=remedy)
+    return int(lines)

@@ -17,12 +17,16 @@ from node.policy import period_start
 from protocols.hashing import digest
 from protocols.request import Request
 from queries.catalogue import Catalogue
-from queries.pack_items import items_of
+from queries.pack_items import crossed, items_of
 from queries.places import residence_of
 from queries.plan import Plan
 
 LABEL = "farr1/standing-approval"
 NUMBER_BYTES = 8
+
+MOST_CROSSED = 2
+"""Groupings of a pack that a run may cross. All of them at once would tell almost every patient apart, which nobody
+who approved the pack has looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +152,13 @@ def _within(connection: sqlite3.Connection, standing: Standing, request: Request
 
 
 def _too_fine(plan: Plan, catalogue: Catalogue, limits: Limits) -> bool:
-    """Return whether a plan tells days or homes apart more finely than was approved."""
+    """Return whether a plan tells days or homes apart more finely than was approved, or crosses too many groupings.
+
+    Guarantee: the groupings of a pack are not approved all at once. Test:
+    tests/redteam/test_approvals_attacked.py::test_groupings_of_an_approved_pack_crossed.
+    """
+    if crossed(plan, catalogue) > MOST_CROSSED:
+        return True
     for part in plan.parts:
         if any(finest.too_fine_days(part, limits.time, catalogue)):
             return True

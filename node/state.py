@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from node.damage import is_torn
 from protocols.errors import ProtocolError
 from protocols.schema import migrate
 
 FILE = "node.db"
 """Name of the file in the node's home."""
+
+LOCK = "serve.lock"
+"""Name of the file that a node holds locked while it serves the home."""
+
+TORN = (
+    "node.db-wal ends in a torn write: start the node first, which puts that right and charges for an answer that it "
+    "may have undone"
+)
 
 WAIT = 10.0
 """Seconds to wait for a lock; only `farr node` commands that read ever hold one beside the service."""
@@ -171,9 +181,33 @@ def read_state(home: Path) -> sqlite3.Connection:
     path = home / FILE
     if not path.is_file():
         raise StateError("the node has not run yet: it has no state")
+    insist_whole(home)
     connection = sqlite3.connect(path, isolation_level=None, timeout=WAIT, check_same_thread=False)
     connection.execute("PRAGMA query_only=ON")
     return connection
+
+
+def insist_whole(home: Path) -> None:
+    """Raise StateError where the last write was torn and the node has not started since.
+
+    Guarantee: no command beside the node tidies the tear away, as SQLite does when the last connection closes, before
+    the node has charged for what it may have undone. Test:
+    tests/crash/test_torn.py::test_no_command_tidies_a_tear_away.
+    """
+    if not _is_served(home) and is_torn(home / f"{FILE}-wal"):
+        raise StateError(TORN)
+
+
+def _is_served(home: Path) -> bool:
+    """Tell whether a node serves this home; while one does, its last write may just be under way."""
+    try:
+        with (home / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextmanager

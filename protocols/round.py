@@ -47,6 +47,8 @@ class Round:
     """Sum of the hidden vectors so far, modulo 2^64."""
     uploads: Mapping[int, SealedShares] = field(default_factory=dict)
     """Who is in the sum, with the sealed shares of each self-mask."""
+    minimum_cells: Mapping[str, int] = field(default_factory=dict)
+    """Smallest count that a hospital's policy lets a page show, of those that have one."""
     notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
     """Remarks of those who had any."""
     refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -138,6 +140,9 @@ def take_upload(state: Round, signed: Signed, *, roster: Roster, now: int) -> Ro
         total=ring.add(state.total, taken.vector),
         uploads={**state.uploads, index: shares},
         notes={**state.notes, taken.site: taken.notes} if taken.notes else state.notes,
+        minimum_cells=(
+            {**state.minimum_cells, taken.site: taken.minimum_cell} if taken.minimum_cell else state.minimum_cells
+        ),
         refused={site: why for site, why in state.refused.items() if site != taken.site},
     )
 
@@ -223,6 +228,7 @@ def close(state: Round, *, backups: Mapping[int, bytes], released_at: int, secon
         vector=vector,
         contributors=state.answered,
         notes=state.notes,
+        minimum_cells=state.minimum_cells,
         released_at=released_at,
         seconds=seconds,
     )

@@ -128,7 +128,7 @@ def _check_key(token: JoinToken) -> None:
         certificate = x509.load_der_x509_certificate(token.certificate)
         certificate.verify_directly_issued_by(x509.load_der_x509_certificate(token.ca_certificate))
         fits = certificate.public_key() == token.private_key().public_key()
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise Rejected("malformed", "certificates of the join token") from error
     if not fits:
         raise Rejected("malformed", "the join token's key does not fit its certificate")

@@ -60,7 +60,8 @@ def read(signed: Signed, *, roster: Roster, announcement: bytes, entries: int) -
     message = checks.parse(UploadMessage, body)
     if message.announcement != announcement:
         raise Rejected("replayed", "an upload for another announcement")
-    if not set(message.notes) <= set(Note.values()) - {Note.NOTE_UNSPECIFIED} or len(message.notes) > len(Note.keys()):
+    said = set(message.notes)
+    if not said <= set(Note.values()) - {Note.NOTE_UNSPECIFIED} or len(said) != len(message.notes):
         raise Rejected("malformed", "notes")
     return Upload(
         site=site.id,

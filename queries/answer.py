@@ -8,7 +8,7 @@ far those rows may be from a wider population, nor what bounding each patient's 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -25,6 +25,9 @@ from queries.scales import scale_of
 from queries.select import select
 from queries.tally import tally
 from queries.view import AxisTerm, Expression, KeyTerm, Pages, View, check_pages
+
+COUNTED = ("rows", "patients")
+"""Units of figures that are counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +133,32 @@ def answers(
     variances = [float(noise.variance(contributors)) for noise in measurement.blocks]
     groupings = estimates(layout, catalogue, blocks, variances)
     return tuple(_answer(view, groupings, language) for view in pages.views)
+
+
+def with_small_cells(answer: Answer, least: int) -> Answer:
+    """Return an answer whose counts below ``least`` are marked, so that pages show them as ``<least``; 0: as it is.
+
+    For display only, as hospitals' rules for publishing ask for it: what protects patients is the noise, and values
+    stay what was released.
+    """
+    counts = [column.kind == "estimate" and column.unit in COUNTED for column in answer.columns]
+    if least <= 0 or not any(counts):
+        return answer
+    rows = tuple(
+        AnswerRow(
+            cells=tuple(_marked(cell, least) if count else cell for cell, count in zip(row.cells, counts, strict=True))
+        )
+        for row in answer.rows
+    )
+    small = any(isinstance(cell, Estimate) and cell.below for row in rows for cell in row.cells)
+    seen = {*answer.flags, *(("small-cell",) if small else ())}
+    return replace(answer, rows=rows, flags=tuple(code for code in FLAGS if code in seen))
+
+
+def _marked(cell: str | Estimate, least: int) -> str | Estimate:
+    if isinstance(cell, str) or cell.value is None or cell.value >= least:
+        return cell
+    return replace(cell, flags=(*cell.flags, "small-cell"), below=least)
 
 
 def _answer(view: View, groupings: Mapping[int, Estimates], language: str) -> Answer:

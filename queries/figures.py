@@ -33,6 +33,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "unreliable": "the noise is more than a third of the value, or its size is unknown",
         "caution": "the noise is between a sixth and a third of the value",
         "negative": "below zero, where the exact value cannot be: noise around a small value",
+        "small-cell": "below the smallest count that the hospitals' policies let pages show",
         "selected": "rows were chosen by their noisy values; intervals do not allow for that",
         "approximate": "the interval is an approximation (delta method), poor where the noise is large",
         "adds-up": "subtotals and parts were measured apart and made to add up by weighted least squares, unbiased",
@@ -57,6 +58,8 @@ class Estimate:
     """Lower end of the 95 % interval that allows for noise and sampling; None where there is none."""
     total_high: float | None = None
     """Upper end."""
+    below: int = 0
+    """Above 0: a count that lies below this, which pages show as ``<below``; the value stays what was released."""
 
     @property
     def reliability(self) -> str:

@@ -43,10 +43,17 @@ def items_of(plan: Plan, catalogue: Catalogue) -> frozenset[bytes]:
     Two plans have a digest in common if and only if they ask for the same statistic of the same rows but for period
     and place, or group one by the same thing.
 
-    Guarantee: a plan whose items are all among a pack's asks nothing that the pack does not ask. Test:
+    Guarantee: a plan whose items are all among a pack's asks nothing that the pack does not ask, but for crossing its
+    groupings, which ``crossed`` counts. Test:
     tests/queries/test_pack_items.py::test_whatever_a_pack_does_not_ask_is_another_item.
     """
     return frozenset(digest for part in plan.parts for digest in _items(part, catalogue.table(part.table)))
+
+
+def crossed(plan: Plan, catalogue: Catalogue) -> int:
+    """Return how many groupings, other than those that a run chooses, a part of the plan crosses at most."""
+    tables = ((part, catalogue.table(part.table)) for part in plan.parts)
+    return max(sum(not _is_free_key(key, table) for key in part.keys) for part, table in tables)
 
 
 def _items(part: Part, table: Table) -> Iterator[bytes]:

@@ -76,6 +76,7 @@ def verify(
     """Verify."""
     from farr import evidence, log_file
     from farr import home as homes
+    from farr.errors import FarrError
 
     target = path or home or homes.default_home()
     if target.is_dir():
@@ -87,6 +88,12 @@ def verify(
         kept, roster = log_file.read(data, registrar_key=key)
         _show_log(log_file.check(kept, roster), as_json=as_json)
         return
+    if not evidence.is_evidence(data):
+        raise FarrError(
+            "wrong-file",
+            _("{path} is neither evidence nor an exported log").format(path=target),
+            remedy=_("name a file of evidence, or a home"),
+        )
     verified = evidence.verify(data, registrar_key=key)
     if as_json:
         output.as_json(verified.to_plain())
@@ -181,14 +188,16 @@ def _show(verified: Verified) -> None:
     output.line(_("Everything that is shown holds.") if verified.good else _("Something in it does not hold."))
 
 
-def _bytes_of(path: Path) -> bytes:
+def _bytes_of(path: Path, remedy: str = "") -> bytes:
     from farr.errors import FarrError
 
     try:
         return path.read_bytes()
     except OSError as error:
         raise FarrError(
-            "no-file", _("{path} cannot be read").format(path=path), remedy=_("name a file of evidence, or a home")
+            "no-file",
+            _("{path} cannot be read").format(path=path),
+            remedy=remedy or _("name a file of evidence, or a home"),
         ) from error
 
 
@@ -200,10 +209,19 @@ def _key_of(file: Path | None, home: Path | None) -> bytes:
     from protocols.signing import KEY_BYTES
 
     if file is None:
-        return homes.read(analyst_home(home or homes.default_home())).credentials.registrar_key
+        try:
+            return homes.read(analyst_home(home or homes.default_home())).credentials.registrar_key
+        except FarrError as error:
+            if error.code != "no-member":
+                raise
+            raise FarrError(
+                "no-key",
+                _("the registrar's public key is needed, by which everything else is checked"),
+                remedy=_("name it with --registrar-key: registrar.pub of any member's home, from whom you trust"),
+            ) from error
     key = b""
     with contextlib.suppress(ValueError):
-        key = bytes.fromhex(_bytes_of(file).decode().strip())
+        key = bytes.fromhex(_bytes_of(file, _("name registrar.pub of a member's home")).decode().strip())
     if len(key) != KEY_BYTES:
         raise FarrError(
             "wrong-file",

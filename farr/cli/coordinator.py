@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farr.cli import output
+from farr.cli import renew as renewing
 from farr.cli.options import AsJson
 from farr.texts import N_, _, translate
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from farr.home import Home as MemberHome
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help=N_("Run the service that convenes the hospitals: init, serve.")
+    add_completion=False,
+    no_args_is_help=True,
+    help=N_("Run the service that convenes the hospitals: init, serve, renew."),
 )
 
 Home = Annotated[Path, typer.Option("--home", metavar="DIR", help=N_("The coordinator's own folder."))]
@@ -79,9 +82,13 @@ def serve(
     from coordinator.serve import serve as serve_coordinator
     from coordinator.settings import CoordinatorSettings
     from farr.errors import FarrError
+    from farr.renewing import EARLY, days_left
 
     held = _complete(home, admission)
     credentials = held.credentials
+    if (days := days_left(held, time.time())) < EARLY:
+        text = _("The certificate holds {days} more days. Before its end: farr coordinator renew --home {home}")
+        typer.echo(text.format(days=days, home=home), err=True)
     _log_to_stderr()
 
     def started(address: str) -> None:
@@ -107,6 +114,12 @@ def serve(
         asyncio.run(serve_coordinator(settings, started))
     except CoordinatorError as error:
         raise FarrError("coordinator", translate(str(error))) from error
+
+
+@app.command(help=renewing.COORDINATOR)
+def renew(home: Home, timeout: renewing.Timeout = 3600.0, as_json: AsJson = False) -> None:
+    """Renew the coordinator's certificate."""
+    renewing.coordinator(home, timeout=timeout, as_json=as_json)
 
 
 def _complete(folder: Path, admission: Path | None) -> MemberHome:

@@ -17,7 +17,15 @@ from queries.figures import FREE, SUPPRESS, WITH_CAUTION, Estimate
 if TYPE_CHECKING:
     from rich.table import Table
 
-MARKS = {"unreliable": "!", "caution": "?", "negative": "<0", "approximate": "~", "selected": "*", "adds-up": "+"}
+MARKS = {
+    "unreliable": "!",
+    "caution": "?",
+    "negative": "<0",
+    "small-cell": "<",
+    "approximate": "~",
+    "selected": "*",
+    "adds-up": "+",
+}
 """What stands behind a figure, by flag."""
 
 USES = {FREE: N_("free"), WITH_CAUTION: N_("with caution"), SUPPRESS: N_("not to be shown")}
@@ -66,9 +74,11 @@ def answer_table(answer: Answer, *, suppress: bool = False) -> Table:
 
 def figures(estimates: list[Estimate]) -> list[str]:
     """Return a column of figures in one form: ``value ± half-width`` where that says it all, else with both ends."""
-    even = all(_is_symmetric(each) for each in estimates)
+    even = all(_is_symmetric(each) for each in estimates if not each.below)
     return [
-        _figure(each, even=even) + _total(each) + "".join(f" {MARKS[flag]}" for flag in each.flags)
+        f"<{each.below}"
+        if each.below
+        else _figure(each, even=even) + _total(each) + "".join(f" {MARKS[flag]}" for flag in each.flags)
         for each in estimates
     ]
 
@@ -172,6 +182,18 @@ def _remarks(result: Result) -> list[str]:
         remarks.append(
             _("{sites}: their budget does not cover the question; zeros with noise instead.").format(
                 sites=shortened(result.sites.by_budget)
+            )
+        )
+    if result.sites.unapproved:
+        remarks.append(
+            _("{sites}: nobody there approved the question; zeros with noise instead.").format(
+                sites=shortened(result.sites.unapproved)
+            )
+        )
+    if result.sites.paused:
+        remarks.append(
+            _("{sites}: paused by their operators; zeros with noise instead.").format(
+                sites=shortened(result.sites.paused)
             )
         )
     if result.sites.without_table:

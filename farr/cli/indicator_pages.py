@@ -168,6 +168,7 @@ def foresee(
                 "dry_run": True,
                 "pack": {"name": asked.pack.name, "digest": asked.pack.digest.hex(), "signer": held.signer},
                 "purpose": asking.terms.purpose,
+                "reason": asking.terms.reason,
                 "indicators": [_plain(each) for each in found],
                 "left_out": [{"name": each.indicator.name, "why": each.why} for each in asked.left],
                 "cost": plain_units(asking.measurement.cost),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr.cli import output
+from farr.cli import mandates, output
 from farr.cli.options import AsJson
 from farr.texts import N_, _
 
@@ -26,7 +27,12 @@ JOIN = N_(
     "  farr join < li.token"
 )
 
-Token = Annotated[str, typer.Argument(metavar="[TOKEN]", help=N_("The token; - or nothing: standard input."))]
+TOKEN_VARIABLE = "FARR_TOKEN"  # noqa: S105 - a name, not a secret
+"""Environment variable that may hold the token, for services that are given secrets that way."""
+
+Token = Annotated[
+    str, typer.Argument(metavar="[TOKEN]", help=N_("The token; - or nothing: $FARR_TOKEN or standard input."))
+]
 
 TokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help=N_("Read the token from a file."))]
 
@@ -57,13 +63,18 @@ def join(
     given = read_token(token, token_file, Role.ROLE_ANALYST)
     joined = join_federation(folder, given, timeout=timeout, say=lambda text: typer.echo(text, err=True))
     credentials = joined.credentials
+    mandate = joined.read_roster().by_id[credentials.member].mandate
     if as_json:
-        output.as_json({"federation": credentials.federation, "id": credentials.member, "home": str(folder)})
+        held = {"federation": credentials.federation, "id": credentials.member, "home": str(folder)}
+        output.as_json({**held, "mandate": mandates.plain(mandate)})
     else:
         output.line(
             _('You are {member} of {federation}. Ask: farr query "SELECT COUNT(*) FROM ..."').format(
                 member=credentials.member, federation=credentials.federation
             )
+        )
+        output.line(
+            _("{member} may ask: {mandate}").format(member=credentials.member, mandate=mandates.in_words(mandate))
         )
 
 
@@ -90,7 +101,10 @@ def _text(token: str, token_file: Path | None) -> str:
             raise typer.BadParameter(_("give the token or --token-file, not both"))
         return token_file.read_text(encoding="utf-8")
     if token not in {"", "-"}:
+        typer.echo(_("Other users of this machine can see a token on a command line: use --token-file."), err=True)
         return token
+    if named := os.environ.get(TOKEN_VARIABLE, ""):
+        return named
     if sys.stdin.isatty():
         return str(typer.prompt(_("Token"), hide_input=True, err=True))
     return sys.stdin.read()

@@ -27,11 +27,17 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "indicators": ("farr.cli.indicators", N_("Indicators of every month, as one signed pack: list, run."), ASK),
     "requests": ("farr.cli.requests", N_("Questions under way: list, show, wait, cancel."), ASK),
     "releases": ("farr.cli.releases", N_("Answers given so far: list, show."), ASK),
+    "audit": ("farr.cli.audit", N_("What proves an answer, checked without asking anybody: export, verify."), ASK),
     "catalogue": ("farr.cli.catalogue", N_("What may be asked: tables, columns, codes."), ASK),
     "budget": ("farr.cli.budget", N_("What each hospital may still release."), ASK),
     "join": ("farr.cli.join", N_("Join a federation as an analyst, with a token from its registrar."), ASK),
+    "renew": ("farr.cli.renew", N_("Renew your certificate as an analyst, in place."), ASK),
     "registrar": ("farr.cli.registrar", N_("Admit and remove members: init, token, admit, roster, revoke."), HOSPITALS),
-    "coordinator": ("farr.cli.coordinator", N_("Run the service that convenes the hospitals: init, serve."), HOSPITALS),
+    "coordinator": (
+        "farr.cli.coordinator",
+        N_("Run the service that convenes the hospitals: init, serve, renew."),
+        HOSPITALS,
+    ),
     "node": (
         "farr.cli.node",
         N_("Run a hospital's own service: join, serve, status, check, policy, ledger, audit."),

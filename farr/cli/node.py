@@ -143,6 +143,7 @@ def serve(
 def status(home: Home, as_json: AsJson = False) -> None:
     """Show the state."""
     from farr import nodes
+    from node.audit import Audit
     from node.decisions import Decisions
     from node.promises import Promises
     from node.state import FILE
@@ -163,6 +164,7 @@ def status(home: Home, as_json: AsJson = False) -> None:
         ]
         facts["epoch"] = state_of(home, lambda state: Promises(connection=state).seated())
         facts["paused"] = state_of(home, lambda state: Decisions(connection=state).paused)
+        facts["rolled_back"] = state_of(home, lambda state: Audit(connection=state).halted)
     facts |= ledger.budget(home)
     if as_json:
         output.as_json(facts)
@@ -205,6 +207,11 @@ def _status_rows(facts: dict[str, object]) -> list[tuple[str, str]]:
         (_("coordinator"), str(facts["coordinator"])),
         (_("running"), _("no") if running is None else _("yes, process {number}").format(number=running)),
         *([(_("paused"), _("yes: farr node resume ends it"))] if facts.get("paused") else []),
+        *(
+            [(_("rolled back"), _("yes, it answers nothing: farr node audit recover says what to do"))]
+            if facts.get("rolled_back")
+            else []
+        ),
         (_("certificate"), _("holds {days} more days").format(days=days)),
         (_("roster"), _("version {version}").format(version=facts["roster"])),
         (_("spent"), _("epsilon {epsilon:.3g}").format(epsilon=facts["spent_epsilon"])),

@@ -15,7 +15,8 @@ from farr import tables
 from farr.cli import output
 from farr.cli.node_records import Home, utc
 from farr.cli.options import AsJson
-from farr.texts import N_, _, translate
+from farr.ruling_words import in_words
+from farr.texts import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +125,7 @@ def list_requests(
             case.asked.purpose,
             f"{case.epsilon:.3g}",
             _(STANDS[case.stand]),
-            " ".join(case.asked.statement.split())[:60],
+            " ".join((case.asked.statement or case.asked.reason).split())[:60],
         )
         for case in found
     ]
@@ -321,7 +322,7 @@ def _describe(case: Case) -> None:
         (_("heard at"), utc(case.arrived)),
         (_("answered until"), utc(asked.expires_at)),
         (_("cost"), f"epsilon {case.epsilon:.3g}, rho {asked.rho_units / 2**40:.3g}"),
-        (_("rule"), f"{case.rule}: {translate(case.detail)}" if case.detail else case.rule),
+        (_("rule"), f"{case.rule}: {in_words(case.detail)}" if case.detail else case.rule),
     ]
     if case.word is not None:
         said = f"{_(DECISIONS[case.word.kind])}, {case.word.by}, {utc(case.word.at)}"

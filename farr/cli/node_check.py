@@ -16,7 +16,7 @@ from farr.cli.options import AsJson
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
-    from farr.nodes import Finding
+    from farr.doctor.finding import Finding
 
 Data = Annotated[
     Path | None,
@@ -34,6 +34,7 @@ CHECK = N_(
     "Check whether the node is fit to serve, and how its files fit the catalogue. Asks no question. With a catalogue "
     "file, check files and mapping alone, before the hospital joins.\n\n\b\n"
     "  farr node check --home n\n"
+    "  farr node check --home n --long --report check.json\n"
     "  farr node check --catalogue catalogue.toml --data /srv/farr --mapping mapping.toml"
 )
 
@@ -48,34 +49,75 @@ def check(
     data: Data = None,
     mapping: Mapping = None,
     memory_limit: Memory = None,
+    long: Annotated[
+        bool, typer.Option("--long", help=N_("Also hold a silent connection for a minute and a half: does it last?"))
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=N_("Write a report to forward: no secret in it, and no count of a record.")),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check."""
     from farr import conformance, nodes
+    from farr import home as homes
 
     if catalogue is not None:
         found = [_rehearsed(catalogue, data, mapping, memory_limit)]
     elif home is not None:
+        if not homes.is_joined(home):
+            nodes.read_home(home)  # says what it is instead
         source = nodes.source_of(home, data=data, mapping=mapping, threads=None, memory_limit=memory_limit)
-        found = list(nodes.findings(home, source))
+        found = _with_long(home, list(nodes.findings(home, source)), long=long)
     else:
         raise typer.BadParameter(_("name the node's own folder with --home"))
+    if report is not None:
+        _report(report, found, home)
     if as_json:
         output.as_json(
             [
-                {"check": each.name, "good": each.good, "text": each.text}
+                each.to_plain()
                 | ({"tables": [conformance.plain(table) for table in each.tables]} if each.tables else {})
                 for each in found
             ]
         )
     else:
-        rows = [(each.name, _("good") if each.good else _("wrong"), each.text) for each in found]
+        rows = [(_(each.name), _("good") if each.good else _("wrong"), each.text) for each in found]
         output.table(tables.table((_("check"), _("result"), _("found")), rows))
+        for each in found:
+            if each.remedy:
+                output.line(_("What to do about {check}: {remedy}").format(check=_(each.name), remedy=each.remedy))
         for table in (table for each in found for table in each.tables if table.table.columns):
             output.line(f"\n{table.table.name}")
             _show(conformance.headers(), conformance.lines(table))
     if not all(each.good for each in found):
         raise typer.Exit(1)
+
+
+def _with_long(home: Path, found: list[Finding], *, long: bool) -> list[Finding]:
+    """Return the findings, with that of a long silence where it was asked for and the coordinator answers."""
+    from farr import nodes
+    from farr.doctor import network
+
+    if long and found and all(each.good for each in found if each.name in {"name", "way", "tls", "coordinator"}):
+        found.append(network.held(nodes.caller_of(nodes.read_home(home))))
+    return found
+
+
+def _report(file: Path, found: Sequence[Finding], home: Path | None) -> None:
+    import time
+
+    from farr import nodes
+    from farr.doctor import report
+    from farr.errors import FarrError
+
+    held = None
+    if home is not None:
+        try:
+            held = nodes.read_home(home)
+        except FarrError:
+            held = None  # a home that may not be opened is reported all the same
+    report.write(file, found, held, now=time.time())
 
 
 def _rehearsed(catalogue: Path, data: Path | None, mapping: Path | None, memory_limit: str | None) -> Finding:

@@ -97,13 +97,16 @@ def what_if(
 
 
 @app.command("export", help=N_("Write the ledger for other programs: .csv or .json."))
-def export(context: typer.Context, file: Target, home: EitherHome = None) -> None:
+def export(context: typer.Context, file: Target, home: EitherHome = None, as_json: AsJson = False) -> None:
     """Write the ledger to a file, readable by its owner only."""
     from farr import files
     from farr.accounts import exported
 
     account = _account(_folder(context, home))
     files.replace(file, exported(account, file.suffix.lower()).encode())
+    if as_json:
+        output.as_json({"file": str(file), "charges": len(account.charges)})
+        return
     output.line(_("{file}: {count} charges").format(file=file, count=len(account.charges)))
 
 

@@ -12,7 +12,7 @@ from farr import tables
 from farr.cli import output
 from farr.cli.node_records import EitherHome, Home
 from farr.cli.options import AsJson
-from farr.texts import N_, _, translate
+from farr.texts import N_, _
 
 if TYPE_CHECKING:
     from node.policy import Policy
@@ -81,6 +81,7 @@ def check(file: File = None, home: EitherHome = None, as_json: AsJson = False) -
 def explain(named: Named, home: Home, as_json: AsJson = False) -> None:
     """Explain a ruling."""
     from farr.office import office
+    from farr.ruling_words import in_words, remedy_in_words
     from farr.rulings import explain as explain_request
 
     with office(home) as opened:
@@ -91,13 +92,16 @@ def explain(named: Named, home: Home, as_json: AsJson = False) -> None:
     request, ruling = found.request, found.ruling
     output.line(f"{request.id.hex()}  {request.analyst}  {request.purpose}  {request.reason}")
     output.line(request.statement)
-    rows = [(each.rule, _(each.outcome.value), each.detail) for each in found.trace]
+    if found.where == "answered":
+        output.line(_("It was answered already; this is what the policy says of such a question today."))
+    rows = [(each.rule, _(each.outcome.value), in_words(each.detail)) for each in found.trace]
     output.table(tables.table((_("rule"), _("ruling"), _("why")), rows))
     if ruling.rule:
         output.line(_("{outcome}, by {rule}: {detail}").format(
-            outcome=_(ruling.outcome.value), rule=ruling.rule, detail=ruling.detail
+            outcome=_(ruling.outcome.value), rule=ruling.rule, detail=in_words(ruling.detail)
         ))  # fmt: skip
-        output.line(translate(ruling.remedy))
+        if found.where == "waiting":
+            output.line(remedy_in_words(ruling.remedy))
     else:
         output.line(_("allowed: no rule stands against it"))
 

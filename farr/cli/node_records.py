@@ -14,6 +14,7 @@ import typer
 from farr import tables
 from farr.cli import output
 from farr.cli.options import AsJson
+from farr.ruling_words import in_words
 from farr.texts import N_, _
 
 audit = typer.Typer(help=N_("What the node was asked and what it did."))
@@ -44,6 +45,12 @@ _SHOWN = (
 )
 """Facts that the list for people shows."""
 
+_OF_A_MEMBER = ("accept",)
+"""Decisions whose subject is a member's id."""
+
+_OF_A_REQUEST = ("approve", "deny", "revoke")
+"""Decisions whose subject is a request's id."""
+
 
 @audit.callback(invoke_without_command=True)
 def entries(context: typer.Context, home: EitherHome = None, as_json: AsJson = False) -> None:
@@ -70,7 +77,13 @@ def entries(context: typer.Context, home: EitherHome = None, as_json: AsJson = F
         shown = {name: value for name, value in json.loads(each.facts).items() if name in _SHOWN and value != ""}
         if (units := shown.pop("units", None)) is not None:
             shown["epsilon"] = f"{epsilon_of(rho_of_units(int(units))):.3g}"
-        facts = ", ".join(f"{_(name)} {value}" for name, value in shown.items())
+        if (decision := shown.get("decision")) in _OF_A_MEMBER:
+            shown["member"] = bytes.fromhex(json.loads(each.facts)["subject"]).decode(errors="replace")
+        elif decision in _OF_A_REQUEST:
+            shown["request"] = json.loads(each.facts)["subject"][:8]
+        facts = ", ".join(
+            f"{_(name)} {value}" if name != "detail" else in_words(str(value)) for name, value in shown.items()
+        )
         rows.append((str(each.number), utc(each.at), _(each.kind), facts))
     output.table(tables.table((_("number"), _("time"), _("what"), _("facts")), rows, numbers=(0,)))
 
@@ -111,6 +124,7 @@ def export(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE")],
     home: EitherHome = None,
+    as_json: AsJson = False,
 ) -> None:
     """Export the log, with a checkpoint over all of it."""
     import time
@@ -135,6 +149,9 @@ def export(
         ).checkpoint()
     kept = log_file.of_home(folder, member=credentials.member, federation=credentials.federation, roster=held.roster)
     files.replace(file, log_file.write(kept))
+    if as_json:
+        output.as_json({"file": str(file), "entries": len(kept.entries)})
+        return
     output.line(_("{count} entries written to {file}").format(count=len(kept.entries), file=file))
     output.line(_("The file tells the operator's reasons too: hand it to whom you trust with them."))
 
@@ -151,6 +168,7 @@ def recover(
     ] = None,
     forfeit: Annotated[bool, typer.Option("--forfeit", help=N_("Count all of the budget as spent."))] = False,
     by: Annotated[str, typer.Option(metavar="NAME", help=N_("Who decides."), show_default=False)] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Go on after a rollback."""
     import getpass
@@ -164,18 +182,33 @@ def recover(
     folder = _folder(home or context.obj)
     loss = state_of(folder, recovery.loss_of)
     if loss is None:
+        if as_json:
+            output.as_json({"halted": False})
+            return
         output.line(_("The node's state is as new as what it has signed: there is nothing to recover from."))
         return
     with nodes.explained():
         allowed = policy.load(folder / policy.FILE)
     if (lower_budget_by is None) == (not forfeit):
         each = epsilon_of(rho_of_units(allowed.most_units_per_question))
-        most = epsilon_of(rho_of_units(allowed.most_units_per_question * max(1, loss.forgotten)))
+        most = epsilon_of(rho_of_units(allowed.most_units_per_question * loss.forgotten)) if loss.forgotten else 0.0
+        if as_json:
+            output.as_json(
+                {
+                    "halted": True,
+                    "signed_size": loss.signed_size,
+                    "size": loss.size,
+                    "forgotten_charges": loss.forgotten,
+                    "forgotten_epsilon_at_most": most,
+                }
+            )
+            raise typer.Exit(1)
         output.paragraph(
             _(
-                "The state is older than what this node has signed: its log had {signed} entries, and has {size}. At "
-                "least {count} charges are forgotten, each of at most epsilon {each:.3g} by the policy of today, so of "
-                "at most epsilon {most:.3g} together."
+                "The state is not the newest that this node has signed: its log had {signed} entries when it last "
+                "signed it, and had {size} when this was found. At least {count} charges are forgotten, each of at "
+                "most epsilon {each:.3g} by the policy of today: together at most epsilon {most:.3g}, and more if the "
+                "node answered after it last signed."
             ).format(signed=loss.signed_size, size=loss.size, count=loss.forgotten, each=each, most=most)
         )
         output.paragraph(
@@ -196,6 +229,9 @@ def recover(
             at=int(time.time()),
         )
     epsilon = epsilon_of(rho_of_units(charged))
+    if as_json:
+        output.as_json({"halted": False, "charged_epsilon": epsilon})
+        return
     output.line(_("Epsilon {epsilon:.3g} counts as spent. The node answers again.").format(epsilon=epsilon))
 
 

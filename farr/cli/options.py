@@ -53,3 +53,28 @@ AlarmMethod = Annotated[
     Method | None,
     typer.Option("--alarms", help=N_("Judge each period of an answer by time alone."), show_default=False),
 ]
+
+Purpose = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help=N_("What it is for, by a name of your mandate; else statistics, or the only one."),
+        show_default=False,
+    ),
+]
+
+Reason = Annotated[
+    str, typer.Option(metavar="TEXT", help=N_("Why you ask, in your words; hospitals see it."), show_default=False)
+]
+
+ByResidence = Annotated[
+    bool,
+    typer.Option(
+        "--by-residence", help=N_("The regions of your mandate are where patients live, not where hospitals are.")
+    ),
+]
+
+Patience = Annotated[
+    str,
+    typer.Option(metavar="TIME", help=N_("Wait so long for hospitals that hold it for approval: 30m, 12h, 2d.")),
+]

@@ -23,13 +23,13 @@ def as_json(value: object) -> None:
 def line(text: str = "", style: str = "") -> None:
     """Print a line of text, wrapped on a terminal only; brackets in it mean nothing."""
     console = tables.console()
-    console.print(text, markup=False, style=style or None, soft_wrap=not console.is_terminal)
+    console.print(tables.visible(text), markup=False, style=style or None, soft_wrap=not console.is_terminal)
 
 
 def paragraph(text: str) -> None:
     """Print a text to be read, in lines of a comfortable length."""
     console = tables.console()
-    console.print(text, markup=False, width=min(console.width, READING_WIDTH))
+    console.print(tables.visible(text), markup=False, width=min(console.width, READING_WIDTH))
 
 
 def table(drawn: Table) -> None:

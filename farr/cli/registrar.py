@@ -315,8 +315,8 @@ def _show_outcome(outcome: Outcome) -> None:
     from farr.problems import advice
 
     output.line(
-        _("{count} admitted. Roster {version} holds, and the coordinator has it.").format(
-            count=len(outcome.admitted), version=outcome.version
+        _("{count} admitted, {renewed} renewed. Roster {version} holds, and the coordinator has it.").format(
+            count=len(outcome.admitted), renewed=len(outcome.renewed), version=outcome.version
         )
     )
     for member in outcome.rotating:

@@ -102,7 +102,7 @@ def cancel(identifier: Identifier, home: Home = None, as_json: AsJson = False) -
 def describe(state: object) -> None:
     """Print a request for people."""
     from farr.problems import advice
-    from farr.states import RequestState, in_words
+    from farr.states import SITE_WORDS, RequestState, in_words
 
     if not isinstance(state, RequestState):
         raise TypeError
@@ -123,9 +123,14 @@ def describe(state: object) -> None:
         output.line(_("reason: {code}: {advice}").format(code=state.code, advice=advice(state.code)))
     if state.release:
         output.line(_("release: {id}").format(id=state.release))
-    rows = [(site, word, state.references.get(site, "")) for site, word in state.sites.items()]
+    rows = [
+        (site, _(SITE_WORDS[word]) if word in SITE_WORDS else word, state.references.get(site, ""))
+        for site, word in state.sites.items()
+    ]
     output.line()
     output.table(tables.table((_("hospital"), _("state"), _("reference in its log")), rows))
+    if state.state == "waiting" and state.held:
+        output.line(_("Their operators see it with: farr node approvals show {id}").format(id=state.id[:8]))
 
 
 def when(seconds: int) -> str:

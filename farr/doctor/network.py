@@ -128,7 +128,11 @@ def _name(way: Way, patience: float) -> Finding:
         return Finding(name="name", good=False, code="dns-silent", text=text, remedy=remedy)
     if failed is not None:
         what = _("the proxy's name {host} is unknown here") if way.proxy else _("the name {host} is unknown here")
-        remedy = _("check its spelling, the DNS server and the VPN; the registrar knows the right address")
+        remedy = (
+            _("correct https_proxy in the environment of the node's service, or take it out if none is needed")
+            if way.proxy
+            else _("check its spelling, the DNS server and the VPN; the registrar knows the right address")
+        )
         return Finding(name="name", good=False, code="no-name", text=what.format(host=host), remedy=remedy)
     return Finding(name="name", good=True, text=_("the name {host} is known").format(host=host))
 
@@ -136,7 +140,13 @@ def _name(way: Way, patience: float) -> Finding:
 def _open(way: Way, patience: float) -> tuple[Finding, float | None]:
     host, port = way.first
     where = f"{host}:{port}"
-    use_proxy = _("if this network leads out through a proxy, set https_proxy=http://PROXY:PORT for the node's service")
+    use_proxy = (
+        _("{where} is the proxy that https_proxy names: correct it, or take it out if none is needed").format(
+            where=where
+        )
+        if way.proxy
+        else _("if this network leads out through a proxy, set https_proxy=http://PROXY:PORT for the node's service")
+    )
     try:
         connection, stated = way.connect(patience)
     except ProxyAnswer as answer:

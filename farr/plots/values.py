@@ -23,10 +23,7 @@ def axis_title(column: AnswerColumn, script: Script) -> str:
 
 def written(found: Sequence[Estimate]) -> Iterator[str]:
     """Yield each figure with its half-width or interval, without marks."""
-    plain = [
-        Estimate(value=each.value, low=each.low, high=each.high, flags=(), total_low=None, total_high=None)
-        for each in found
-    ]
+    plain = [Estimate(value=each.value, low=each.low, high=each.high, flags=(), below=each.below) for each in found]
     yield from figures(plain)
 
 
@@ -34,5 +31,7 @@ def short(figure: Estimate) -> str:
     """Return a figure to the digits that its noise leaves."""
     if figure.value is None:
         return "–"
+    if figure.below:
+        return f"<{figure.below}"
     half = 0.0 if figure.low is None or figure.high is None else (figure.high - figure.low) / 2
     return number(figure.value, half) if half else f"{figure.value:,.4g}"

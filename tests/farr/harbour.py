@@ -20,6 +20,7 @@ from protocols import request as requests
 from protocols import roster as rosters
 from protocols.credentials import Credentials
 from protocols.farrsum.parameters import honest, least_survivors, parameters
+from protocols.mandate import Mandate
 from protocols.rehearsal import Convened, Hospital, run_round
 from protocols.roster import Member, Roster
 from protocols.signing import IdentityKey
@@ -64,6 +65,9 @@ unit = "years"
 SITES = ("aden", "brest", "cadiz", "dakar", "elba")
 LIFETIME = 1 << 44
 
+MANDATE = Mandate(authority="nation", purposes=("audit", "statistics"), expires_at=1 << 40)
+"""Of the analyst: everything, for one of two purposes."""
+
 
 def key(name):
     """Return a member's signing key."""
@@ -80,6 +84,7 @@ def member(name, role, **fields):
         "attributes": {"region": "N" if name < "cadiz" else "S"} if role == Role.ROLE_NODE else {},
         "joined_at": 0,
         "expires_at": 1 << 40,
+        "mandate": MANDATE if role == Role.ROLE_ANALYST else None,
     }
     return Member(id=name, role=role, **(plain | fields))
 

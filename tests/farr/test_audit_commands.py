@@ -74,7 +74,7 @@ def test_a_changed_state_is_named_from_the_home(folder, capsys):
     assert "Entry 1 of the log is not as it was written." in said(capsys)
 
 
-def test_the_operator_is_told_what_was_lost_and_decides(folder, tmp_path, capsys):
+def test_the_operator_is_told_what_was_lost_and_decides(folder, tmp_path, capsys, monkeypatch):
     """Without a choice: what is missing and what to do, and nothing is done; with one: it is charged and goes on."""
     home = ["--home", str(folder)]
     assert main(["node", "audit", "recover", *home], {}) == 0
@@ -91,8 +91,12 @@ def test_the_operator_is_told_what_was_lost_and_decides(folder, tmp_path, capsys
     node = rig.Rig(folder, number=0)
     heads_of(node).take([signed], rig.roster)
     node.close()
+    monkeypatch.setattr("farr.nodes.certificate_days", lambda *_given: 300)  # this home's certificate is a stand-in
+    assert main(["node", "status", *home], {}) == 0
+    assert "farr node audit recover" in said(capsys)
     assert main(["node", "audit", "recover", *home], {}) == 1
     told = said(capsys)
+    assert "and more if the node answered after it last signed" in told
     assert "At least 1 charges are forgotten" in told
     assert "--lower-budget-by" in told
     assert main(["node", "audit", "recover", *home, "--lower-budget-by", "0.5", "--by", "Li"], {}) == 0
@@ -101,3 +105,15 @@ def test_the_operator_is_told_what_was_lost_and_decides(folder, tmp_path, capsys
     assert not Audit(connection=connection).halted
     assert Audit(connection=connection).verify() is None
     connection.close()
+
+
+def test_an_auditor_without_a_home_is_asked_for_the_registrars_key(tmp_path, capsys, monkeypatch):
+    """Not told to join a federation; and what is no evidence is called so."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file, key = tmp_path / "figure.evidence", tmp_path / "registrar.pub"
+    file.write_bytes(b"no evidence")
+    assert main(["audit", "verify", str(file)], {}) == 1
+    assert "--registrar-key" in capsys.readouterr().err
+    key.write_text("00" * 32)
+    assert main(["audit", "verify", str(file), "--registrar-key", str(key)], {}) == 1
+    assert "neither evidence nor an exported log" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 import farr
+from farr import home as homes
 from farr import nodes, texts
 from farr.cli import figures, main
 from farr.errors import FarrError
@@ -156,6 +157,7 @@ def test_a_file_to_split_may_be_the_argument(run):
 def test_a_flag_comes_before_the_environment_the_file_and_the_default(run, tmp_path, monkeypatch):
     """Each source of a node's setting counts only where none before it speaks."""
     seen = []
+    monkeypatch.setattr(homes, "is_joined", lambda _home: True)
     monkeypatch.setattr(nodes, "findings", lambda _home, source: seen.append(source.memory_limit) or ())
     lines = f'data = "{tmp_path}"\n'
     for written, environment, flag in (

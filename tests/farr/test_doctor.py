@@ -1,5 +1,7 @@
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,9 +20,10 @@ from farr.registrar.admission import revoke
 from farr.registrar.admit import admit, publish
 from farr.registrar.founding import at_work
 from node import policy
+from node.audit import ROLLED_BACK, Audit
 from node.serve import site_key
 from node.settings import Source, write_source
-from node.state import StateError
+from node.state import StateError, open_state, transaction
 from protocols.wire_pb2 import Role
 from tests.farr import broken, parties
 from tests.farr.parties import invite
@@ -430,3 +433,24 @@ def test_a_token_on_a_command_line_is_warned_about(tmp_path, monkeypatch, capsys
     (tmp_path / "t").write_text("farr1.third")
     assert join_command._text("", tmp_path / "t") == "farr1.third"
     assert capsys.readouterr().err == ""
+
+
+def test_a_proxy_that_is_not_there_is_called_the_proxy(home):
+    """Not the coordinator's port, and not: set a proxy."""
+    wrong = first_wrong(home, environment={"https_proxy": "http://127.0.0.1:9"})
+    assert wrong.code == "refused"
+    assert "is the proxy that https_proxy names" in wrong.remedy
+    wrong = first_wrong(home, environment={"https_proxy": "http://proxy.invalid:3128"})
+    assert wrong.code == "no-name"
+    assert "https_proxy" in wrong.remedy
+
+
+def test_a_node_that_was_put_back_is_not_called_fit(home, federation, tmp_path):
+    """Its evidence is sound, and it answers nothing all the same: the check says so, and how to go on."""
+    folder = tmp_path / "h"
+    shutil.copytree(home, folder)
+    with contextlib.closing(open_state(folder)) as connection, transaction(connection):
+        Audit(connection=connection).append(ROLLED_BACK, 1, {})
+    found = {each.name: each for each in nodes.findings(folder, Source(data=federation / "data"))}
+    assert found["evidence"].code == "rolled-back"
+    assert "farr node audit recover" in found["evidence"].remedy

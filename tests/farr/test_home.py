@@ -158,7 +158,7 @@ def test_the_default_home_follows_the_environment(tmp_path):
 def test_no_private_key_shows_in_the_text_form_of_credentials():
     """Neither credentials nor a token, printed by accident, show a private key."""
     held = make_home().credentials
-    seed = held.identity.private.private_bytes_raw()
+    seed = held.identity.seed
     shown = repr(held) + str(held)
     assert "PRIVATE" not in shown
     assert "identity=" not in shown

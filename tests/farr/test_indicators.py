@@ -14,7 +14,7 @@ from farr import asking as askings
 from farr.asking import Terms
 from farr.errors import FarrError
 from farr.foreseeing import SUPPRESS, display_of, expected
-from farr.indicators import MOST_PURPOSE, Run, Scope, purpose_of, round_of
+from farr.indicators import MOST_REASON, Run, Scope, reason_of, round_of
 from farr.pack_check import faults_of
 from farr.pack_document import document
 from farr.periods import period_of
@@ -240,10 +240,10 @@ def test_what_two_indicators_have_in_common_is_measured_once():
 
 
 def test_hospitals_see_which_pack_was_asked():
-    """The purpose names pack, digest, period and place, and fits into a request."""
+    """The reason names pack, digest, period and place, and fits into a request."""
     asked = round_of(a_run(region=("33",), by=("month",)), pack().named(("mortality",)), skip=False)
-    assert purpose_of(asked, "routine") == f"pack monthly@{pack().digest.hex()[:8]} 2026-10 region 33 by month: routine"
-    assert len(purpose_of(asked, "x" * 500)) == MOST_PURPOSE
+    assert reason_of(asked, "routine") == f"pack monthly@{pack().digest.hex()[:8]} 2026-10 region 33 by month: routine"
+    assert len(reason_of(asked, "x" * 500)) == MOST_REASON
 
 
 def test_nothing_left_to_ask_is_refused():

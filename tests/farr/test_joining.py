@@ -263,6 +263,7 @@ def test_a_home_is_joined_once(registrar, tmp_path):
     joined_beside(tmp_path / "h", token, lambda: admit(registrar, wait=1, timeout=20))
     with pytest.raises(FarrError, match="a member's home already"):
         joining.join(tmp_path / "h", invite_now(registrar, "twice"), timeout=0)
+    assert not (tmp_path / "h" / home.RENEWING).exists()
 
 
 @pytest.mark.parametrize(

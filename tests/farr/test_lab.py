@@ -242,7 +242,15 @@ def test_a_file_is_split_into_hospitals_without_changing_a_value(tmp_path):
 
 
 def test_a_labs_policy_is_the_default_with_another_budget():
-    """Only the budget for life differs, and the policy is one that a node accepts."""
+    """Only the budgets differ, and that hospitals which come together count at once; a node accepts it."""
     default = policies.parse(policies.DEFAULT.encode(), "policy.toml")
     changed = policies.parse(policy_with(25.0).encode(), "policy.toml")
-    assert changed == replace(default, lifetime_units=units(rho_of(25.0)))
+    life = units(rho_of(25.0))
+    assert changed == replace(
+        default,
+        lifetime_units=life,
+        units_per_period=life,
+        purposes={"research": life, "statistics": life},
+        newcomer_days=0,
+        digest=changed.digest,
+    )

@@ -41,6 +41,18 @@ site_group_minimum = 2
 minimum_hospitals = 1
 least_honest = 1
 trust_floor = "none"
+authorities = "all"
+analysts = "all"
+columns = "all"
+newcomer_days = 0
+minimum_cell = 0
+period = "year"
+epsilon_per_period = 100
+approval_purposes = "none"
+approval_above_epsilon = 100
+purposes.statistics = 100
+purposes.test = 100
+finest.time = "day"
 """
 
 PRICE = units(rho_of(0.1))

@@ -10,7 +10,7 @@ import pytest
 
 import farr
 from benchmarks.model_data import Hospital
-from node import policy as policies
+from farr.lab.node_homes import policy_of
 from queries.catalogue_file import read_catalogue
 from tests.farr.pooled_indicators import truths
 
@@ -49,8 +49,9 @@ def lab(tmp_path_factory):
         attributes = f'{{ level = "3", type = "GEN", prefecture = "{place}", province = "33", teaching = "Y" }}'
         facts.append(f'[{site}]\nlabel = "{site}"\nattributes = {attributes}\n')
     (folder / "data" / "hospitals.toml").write_text("".join(facts))
-    text = policies.DEFAULT.replace("lifetime_epsilon = 10.0", "lifetime_epsilon = 100.0")
-    (folder / "policy.toml").write_text(text.replace("question = 1.0", "question = 95.0"))
+    budgets = dict.fromkeys(("lifetime_epsilon", "epsilon_per_period", "approval_above_epsilon", "statistics"), "100.0")
+    text = policy_of(**budgets, most_epsilon_per_question="95.0", newcomer_days="0")
+    (folder / "policy.toml").write_text(text)
     home = str(folder / "lab")
     command(
         "lab", "up", "--home", home, "--catalogue", str(MODEL), "--data", str(folder / "data"),

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).resolve().parent / "checks.toml"
 PACKAGE = Path("protocols/farrsum")
 TESTS = Path("tests/protocols/farrsum")
-COPIED = ("protocols", "node", "queries", "tests/protocols", "tests/node", "tests/vectors", "pyproject.toml")
+COPIED = ("protocols", "node", "coordinator", "queries", "farr", "tests", "pyproject.toml")
 LONGEST = 300
 """Seconds after which the tests of one check are given up."""
 
@@ -130,9 +130,11 @@ def survey(chosen: Sequence[Check], workers: int = 1) -> Iterator[Outcome]:
         def attempt(place: int, check: Check) -> Outcome:
             started = time.monotonic()
             folder = Path(scratch) / str(place)
-            shutil.copytree(clean, folder)
+            shutil.copytree(clean, folder, copy_function=os.link)
             path = folder / check.source
-            path.write_text(without(path.read_text(encoding="utf-8"), check), encoding="utf-8")
+            changed = without(path.read_text(encoding="utf-8"), check)
+            path.unlink()
+            path.write_text(changed, encoding="utf-8")
             failed = first_failure(folder, check.tests)
             shutil.rmtree(folder)
             return Outcome(check=check, failed=failed, seconds=time.monotonic() - started)

@@ -263,7 +263,7 @@ def test_a_wrong_policy_reads_nothing_and_says_where(rig):
     assert read(rig.answer(signed), signed).notes == (Note.NOTE_WITHHELD_POLICY,)
     *_, entry = Audit(connection=rig.connection).entries()
     assert json.loads(entry.facts)["withheld"] == "policy"
-    assert "policy.toml: most_epsilon_per_question" in entry.facts
+    assert "policy.toml: authorities" in entry.facts
     assert rig.records.reads == 0
     assert ledger(rig).spent() == 0
 

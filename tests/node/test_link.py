@@ -299,16 +299,49 @@ def test_a_final_closing_ends_the_node(tmp_path, authority, code, greeted):
     assert play(authority, tmp_path / "home", scene) == 1
 
 
-def test_a_welcome_of_another_protocol_ends_the_node(tmp_path, authority):
-    """Nothing is exchanged between versions that do not know each other."""
+@pytest.mark.parametrize(("theirs", "who"), [(PROTOCOL_VERSION + 1, "update this node"), (0, "its operator has to")])
+def test_a_welcome_of_another_protocol_ends_the_node(tmp_path, authority, caplog, theirs, who):
+    """Nothing is exchanged between versions that do not know each other; the log names both and who has to update."""
 
     async def scene(convener, hospital):
         stream = await visit(convener)
         await stream.hear("hello")
-        await stream.say(welcome(protocol=PROTOCOL_VERSION + 1))
+        await stream.say(welcome(protocol=theirs))
         assert await asyncio.wait_for(hospital.running, SOON) == 1
 
     assert play(authority, tmp_path / "home", scene) == 1
+    (told,) = [record for record in caplog.records if hasattr(record, "theirs")]
+    assert (told.ours, told.theirs) == (PROTOCOL_VERSION, theirs)
+    assert who in told.msg
+
+
+def test_a_renewed_certificate_is_dialled_with_at_once(tmp_path, authority):
+    """Turned away because the roster names another certificate, the node takes the new one without the long pause."""
+
+    async def scene(convener, hospital):
+        turned = asyncio.Queue()
+        hospital.link._turned_away = lambda: turned.put_nowait(True)
+        stream = await visit(convener)
+        await stream.greet()
+        await stream.say(CoordinatorMessage(closing=Closing(code="renewed")))
+        stream.end()
+        await asyncio.wait_for(turned.get(), SOON)
+        stream = await visit(convener)
+        stream.end("unknown-member")
+        await asyncio.wait_for(turned.get(), SOON)
+        party = authority.party(SITE, Role.ROLE_NODE)
+        hospital.link.renew(
+            replace(hospital.link._credentials, certificate=party.certificate_pem, tls_key=party.key_pem)
+        )
+        while True:
+            stream = await visit(convener)
+            shown = stream.context.auth_context()["x509_pem_cert"][0]
+            if shown.strip() == party.certificate_pem.strip():
+                break
+            stream.end("unknown-member")
+        await stream.greet()
+
+    assert play(authority, tmp_path / "home", scene) == 0
 
 
 def test_a_node_that_is_not_on_the_roster_keeps_trying(tmp_path, authority):

@@ -217,8 +217,11 @@ def test_a_byte_that_means_nothing_in_gb18030_makes_its_field_missing(tmp_path: 
 def test_quotes_newlines_and_delimiters_inside_fields_are_data(tmp_path: Path) -> None:
     """RFC 4180 quoting holds, and a missing field in quotes is missing."""
     text = HEADER[:-1] + '\r\n"a,1","M",I63,"",2021-01-01\r\n"b\n""2""",F,J18,"12",2021-01-01\r\n\r\n'
-    made = prepared(tmp_path, text, catalogue())
+    said = read_mapping(b"[tables.admission]\nmultiline = true\n", "mapping.toml")
+    made = prepared(tmp_path, text, catalogue(), said)
     assert sorted(rows(made, "sex, sbp"), key=str) == [(0, None), (1, 120)]
+    with pytest.raises(SourceError, match="several lines"):
+        prepared(tmp_path / "unsaid", text, catalogue())
 
 
 def test_lines_that_cannot_be_read_are_counted_and_left_out(tmp_path: Path) -> None:

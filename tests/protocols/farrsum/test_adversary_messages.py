@@ -179,7 +179,7 @@ def test_oversized_messages(attack, monkeypatch):
         from_bitmap(b"\xff" * (1 << 20), 10)
     attack.announce()
     attack.upload()
-    with pytest.raises(Rejected, match="malformed: expected a signed confirmation"):
+    with pytest.raises(Rejected, match="malformed: expected a signature of suite 1"):
         attack.unmask(0, EVERYBODY, {0: bytes(1 << 20)})
     with pytest.raises(Rejected, match="bad-quorum: a signature of someone who is no witness"):
         attack.unmask(0, EVERYBODY, {index: bytes(64) for index in range(1000, 3000)})
