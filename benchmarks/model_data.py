@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from queries.catalogue import Catalogue
+from queries.agreed.catalogue import Catalogue
 
 DAY = np.timedelta64(1, "D")
 MINUTE = np.timedelta64(1, "m")

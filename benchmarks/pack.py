@@ -13,19 +13,19 @@ import farr
 from benchmarks.model_data import Hospital, Year
 from benchmarks.process import cpu_seconds
 from benchmarks.table import Figure
-from farr.asking import Terms
-from farr.foreseeing import SUPPRESS
-from farr.indicator_report import Report, report_of
-from farr.indicators import Round, Run, Scope, reason_of, round_of
 from farr.lab import up as labs
 from farr.lab.hospitals import Hospital as LabHospital
 from farr.lab.node_homes import policy_with
 from farr.lab.record import Lab, analyst_home
 from farr.lab.watchdog import Watch
-from farr.periods import period_of
-from farr.signed_packs import find, trusted
-from queries.catalogue import Label
-from queries.catalogue_file import read_catalogue
+from farr.packs.indicator_report import Report, report_of
+from farr.packs.indicators import Round, Run, Scope, reason_of, round_of
+from farr.packs.signed_packs import find, trusted
+from farr.questions.asking import Terms
+from farr.questions.foreseeing import SUPPRESS
+from farr.questions.periods import period_of
+from queries.agreed.catalogue import Label
+from queries.agreed.catalogue_file import read_catalogue
 
 TITLE = "The whole pack, ten hospitals, a million rows in all"
 HOSPITALS, ROWS, TIMES = 10, 100_000, 3

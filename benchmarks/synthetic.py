@@ -14,7 +14,7 @@ from farr.lab.hospitals import in_folders
 from farr.lab.node_homes import policy_with
 from farr.lab.record import Lab
 from farr.lab.watchdog import Watch
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
 
 CATALOGUE = """
 name = "synthetic"

@@ -15,11 +15,11 @@ from statistics import median
 from benchmarks.table import Figure
 from benchmarks.year_rates import AD_HOC, FEDERATIONS, AdHoc, Federation
 from benchmarks.year_simulation import MONTH, QUARTER, WEEK, YEAR, Expected, Simulation, model, monthly
-from farr.asking import Terms, prepare
 from farr.errors import FarrError
-from queries.accounting import epsilon_of, rho_of, rho_of_units
-from queries.figures import CAUTION
-from queries.pack import Indicator
+from farr.questions.asking import Terms, prepare
+from queries.agreed.pack import Indicator
+from queries.answers.figures import CAUTION
+from queries.cost.accounting import epsilon_of, rho_of, rho_of_units
 from queries.sql import read
 
 TITLE = "A commission's year, reckoned from the shipped pack (docs/budget.md)"

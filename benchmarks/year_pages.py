@@ -22,9 +22,9 @@ from benchmarks.year import (
 )
 from benchmarks.year_rates import AD_HOC, SOURCES
 from benchmarks.year_simulation import MONTH, OF_SOME, QUARTER, YEAR, Expected, monthly
-from queries.accounting import epsilon_of, rho_of
-from queries.foresight import NORMAL_95
-from queries.pack import Indicator
+from queries.agreed.pack import Indicator
+from queries.answers.foresight import NORMAL_95
+from queries.cost.accounting import epsilon_of, rho_of
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "budget.md"
 

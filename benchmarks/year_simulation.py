@@ -16,22 +16,22 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.year_rates import SPREAD, Federation
-from farr.asking import Asking, Terms, prepare
-from farr.foreseeing import typical_sums
-from farr.indicators import Round, Run, Scope, round_of
-from farr.periods import period_of
-from queries.accounting import rho_of_units
-from queries.catalogue import Catalogue
-from queries.catalogue_file import read_catalogue
-from queries.estimates import Estimates, estimates
-from queries.figures import CAUTION
-from queries.finding import Finding
-from queries.pack import FIGURE, Indicator, Pack
-from queries.pack_file import read_pack
-from queries.quantity import Floats
-from queries.setting import Setting
-from queries.tally import tally
-from queries.view import View
+from farr.packs.indicators import Round, Run, Scope, round_of
+from farr.questions.asking import Asking, Terms, prepare
+from farr.questions.foreseeing import typical_sums
+from farr.questions.periods import period_of
+from queries.agreed.catalogue import Catalogue
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.pack import FIGURE, Indicator, Pack
+from queries.agreed.pack_file import read_pack
+from queries.answers.estimates import Estimates, estimates
+from queries.answers.figures import CAUTION
+from queries.answers.finding import Finding
+from queries.answers.quantity import Floats
+from queries.asked.view import View
+from queries.cost.accounting import rho_of_units
+from queries.cost.setting import Setting
+from queries.cost.tally import tally
 
 MODEL, PACK = (
     Path(__file__).resolve().parent.parent / "farr" / part for part in ("model/model.toml", "packs/monthly.toml")

@@ -10,7 +10,7 @@ from typing import Protocol
 from protocols.errors import Rejected
 from protocols.roster import Member, Roster
 from protocols.wire_pb2 import Role, Signed
-from queries.catalogue import Catalogue
+from queries.agreed.catalogue import Catalogue
 
 
 class Peer(Protocol):

@@ -34,8 +34,8 @@ from protocols.wire_pb2 import (
     SignedApplication,
 )
 from protocols.wire_pb2_grpc import MembershipServicer
-from queries.catalogue import Catalogue
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue import Catalogue
+from queries.agreed.catalogue_file import read_catalogue
 from queries.errors import QueryError
 
 MOST_APPLICATIONS = 1000

@@ -12,13 +12,13 @@ from protocols.mandate import Mandate
 from protocols.request import Request, mandate_of
 from protocols.roster import Member, Roster
 from protocols.wire_pb2 import Signed
-from queries.authority import permits
-from queries.canonical import decode
-from queries.catalogue import Catalogue
-from queries.check import check
+from queries.agreed.catalogue import Catalogue
+from queries.asked.authority import permits
+from queries.asked.canonical import decode
+from queries.asked.check import check
+from queries.asked.plan import Plan
+from queries.cost.tally import tally
 from queries.errors import AuthorityError, QueryError
-from queries.plan import Plan
-from queries.tally import tally
 
 QUESTION_LABEL = "farr1/question"
 

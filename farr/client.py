@@ -11,19 +11,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from farr import asking as askings
-from farr import evidence, federation, mandated, opening, readiness, states, submitted
-from farr import home as homes
-from farr.asking import Asking, Terms
+from farr import evidence, federation
 from farr.channel import Line
 from farr.errors import FarrError
 from farr.federation import Hospital, Known
+from farr.figures.result import Result
 from farr.identifiers import id_of, the_one
 from farr.lab.record import analyst_home
-from farr.late import Late
-from farr.opening import Opened
-from farr.result import Result
-from farr.states import RequestState
+from farr.membership import home as homes
+from farr.questions import asking as askings
+from farr.questions import mandated, opening, readiness, states, submitted
+from farr.questions.asking import Asking, Terms
+from farr.questions.late import Late
+from farr.questions.opening import Opened
+from farr.questions.states import RequestState
 from farr.texts import _
 from protocols import checks
 from protocols import request as requests
@@ -33,12 +34,12 @@ from protocols.request import Request
 from protocols.roster import Roster
 from protocols.wire_pb2 import Release as ReleaseMessage
 from protocols.wire_pb2 import RequestStatus, Role, Signed, State
-from queries.build import Builder
-from queries.build import question as build
-from queries.canonical import encode
-from queries.catalogue import Catalogue
-from queries.quantity import Floats
-from queries.question import Question
+from queries.agreed.catalogue import Catalogue
+from queries.answers.quantity import Floats
+from queries.asked.build import Builder
+from queries.asked.build import question as build
+from queries.asked.canonical import encode
+from queries.asked.question import Question
 from queries.sql import read as read_sql
 
 if TYPE_CHECKING:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from farr import opening
 from farr.errors import FarrError
 from farr.federation import Known
-from farr.result import Result
+from farr.figures.result import Result
+from farr.questions import opening
 from farr.texts import N_, _
 from protocols import checks
 from protocols import evidence as proofs
 from protocols.errors import Rejected
 from protocols.evidence import Flaw, Proven
 from protocols.wire_pb2 import Evidence
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
 from queries.errors import QueryError
 
 MAGIC = b"farr evidence 1\n"

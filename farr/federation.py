@@ -9,17 +9,17 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
-from farr import home as homes
 from farr.errors import FarrError
-from farr.home import Home
+from farr.membership import home as homes
+from farr.membership.home import Home
 from farr.texts import _
 from protocols import PROTOCOL_VERSION, checks
 from protocols import roster as rosters
 from protocols.errors import Rejected
 from protocols.roster import Roster
 from protocols.wire_pb2 import Description, NodeStatus, Signed
-from queries.catalogue import Catalogue, Label
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue import Catalogue, Label
+from queries.agreed.catalogue_file import read_catalogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

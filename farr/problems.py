@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from farr import tables
 from farr.errors import FarrError
+from farr.figures import tables
 from farr.texts import _, translate
 
 

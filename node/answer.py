@@ -14,16 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from node import approvals
-from node.audit import ANSWERED, DETAIL, Audit, Fact
-from node.compiled import Compiled, Compiler
-from node.ledger import Charge, Ledger, evidence_of, upload_digest
+from node.authority import approvals
+from node.authority.policy import Policy
+from node.authority.reach import check_reach
+from node.books.audit import ANSWERED, DETAIL, Audit, Fact
+from node.books.ledger import Charge, Ledger, evidence_of, upload_digest
+from node.books.promises import Promises
+from node.books.state import StateError, transaction
 from node.part import Part, part_of
-from node.policy import Policy
-from node.promises import Promises
-from node.reach import check_reach
+from node.scan.compiled import Compiled, Compiler
 from node.seats import Seats
-from node.state import StateError, transaction
 from protocols import announcement as announcements
 from protocols import checks, signing
 from protocols import upload as uploads
@@ -34,9 +34,9 @@ from protocols.roster import Roster
 from protocols.signing import IdentityKey
 from protocols.upload import Upload
 from protocols.wire_pb2 import Signed
+from queries.cost.measurement import Measurement, check_headroom, clamp_of
+from queries.cost.tally import Tally
 from queries.errors import PrivacyError
-from queries.measurement import Measurement, check_headroom, clamp_of
-from queries.tally import Tally
 
 Exact = NDArray[np.int64]
 Scan = Callable[[Tally, Mapping[str, str], frozenset[str]], Exact]

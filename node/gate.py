@@ -9,12 +9,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from node import policy
-from node.audit import Audit
-from node.decisions import Decisions
-from node.evidence import receipt_of
-from node.ledger import Ledger
-from node.promises import Promises
+from node.authority import policy
+from node.authority.decisions import Decisions
+from node.books.audit import Audit
+from node.books.evidence import receipt_of
+from node.books.ledger import Ledger
+from node.books.promises import Promises
 from protocols import PROTOCOL_VERSION, checks
 from protocols import checkpoint as checkpoints
 from protocols.codes import ADVICE

@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 
-from node.attesting import Attesting
+from node.books.attesting import Attesting
 from node.desk import Desk
 from node.gate import METADATA, Gate
 from node.membership import Membership

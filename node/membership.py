@@ -6,9 +6,9 @@ import logging
 import sqlite3
 from collections.abc import Callable
 
-from node.audit import ROSTER, Audit, Fact
-from node.newcomers import meet
-from node.state import transaction
+from node.authority.newcomers import meet
+from node.books.audit import ROSTER, Audit, Fact
+from node.books.state import transaction
 from protocols import checks
 from protocols import roster as rosters
 from protocols.credentials import Credentials

@@ -20,9 +20,9 @@ from opendp.metrics import l2_distance
 from opendp.mod import enable_features
 
 from node.sampler import MOST_SCALE, Entropy, table
+from queries.cost.measurement import LEAST_SHARE_SCALE, BlockNoise, Measurement
+from queries.cost.tally import MOST_BLOCKS
 from queries.errors import PrivacyError
-from queries.measurement import LEAST_SHARE_SCALE, BlockNoise, Measurement
-from queries.tally import MOST_BLOCKS
 
 enable_features("contrib")
 

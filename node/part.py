@@ -10,20 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from node import approvals
-from node.approvals import Held
-from node.audit import Audit
-from node.compiled import Compiled
-from node.decisions import Decisions
-from node.judging import Outcome, Question, Ruling, fewest_behind, judge, offered
-from node.ledger import NOTHING, Caps, Ledger
-from node.newcomers import counted
-from node.policy import Policy, PolicyError, period_start
+from node.authority import approvals
+from node.authority.approvals import Held
+from node.authority.decisions import Decisions
+from node.authority.judging import Outcome, Question, Ruling, fewest_behind, judge, offered
+from node.authority.newcomers import counted
+from node.authority.policy import Policy, PolicyError, period_start
+from node.books.audit import Audit
+from node.books.ledger import NOTHING, Caps, Ledger
+from node.scan.compiled import Compiled
 from protocols.announcement import Announcement
 from protocols.request import Request
 from protocols.roster import Roster
 from protocols.wire_pb2 import Note
-from queries.catalogue import Catalogue
+from queries.agreed.catalogue import Catalogue
 
 _NOTES: Mapping[str, Note] = MappingProxyType(
     {

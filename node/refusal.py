@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.answer import MOST_DETAIL, Answerer
-from node.audit import REFUSED, Audit
-from node.evidence import Keeper
+from node.authority.proposals import Bench, Proposals
+from node.books.audit import REFUSED, Audit
+from node.books.evidence import Keeper
+from node.books.heads import Heads as Held
+from node.books.state import transaction
 from node.gate import TAU_BYTES
-from node.heads import Heads as Held
-from node.proposals import Bench, Proposals
-from node.state import transaction
 from protocols import announcement as announcements
 from protocols.errors import ProtocolError, Rejected
 from protocols.roster import Roster

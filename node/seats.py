@@ -11,9 +11,9 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from node.ledger import MOST_INTEGER
-from node.promises import Promises
-from node.state import transaction
+from node.books.ledger import MOST_INTEGER
+from node.books.promises import Promises
+from node.books.state import transaction
 from protocols.announcement import Announcement
 from protocols.errors import Rejected
 from protocols.farrsum import epoch as epochs

@@ -21,28 +21,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from node import policy
 from node.answer import Answerer
-from node.audit import STARTED, Audit, Fact
-from node.compiled import Compiler
+from node.authority import policy
+from node.books.audit import STARTED, Audit, Fact
+from node.books.ledger import Ledger
+from node.books.opening import FOLDER_UNWRITABLE, open_checked
+from node.books.promises import Promises
+from node.books.state import LOCK, StateError, read_state, transaction
 from node.desk import Desk
 from node.gate import Gate
-from node.ledger import Ledger
 from node.link import Link
-from node.mapping import IDENTITY
 from node.membership import Membership
 from node.noise import noisy_vector
-from node.opening import FOLDER_UNWRITABLE, open_checked
-from node.prepare import prepare
-from node.promises import Promises
+from node.records.mapping import IDENTITY
+from node.records.prepare import prepare
 from node.refusal import Replier
-from node.scan import Scanner
+from node.scan.compiled import Compiler
+from node.scan.scan import Scanner
+from node.scan.warming import warm
 from node.seats import Seats
 from node.settings import NodeSettings
-from node.state import LOCK, StateError, read_state, transaction
-from node.warming import warm
 from protocols.credentials import Credentials
-from queries.tally import Tally
+from queries.cost.tally import Tally
 
 RUNNING = "serve.pid"
 SITE_KEY = "site.key"
@@ -100,7 +100,7 @@ async def _serve(
     member = settings.credentials.member
 
     def scan(tally: Tally, attributes: Mapping[str, str], tables: frozenset[str]) -> NDArray[np.int64]:
-        # Whether the own row is kept back was decided before anything is read: see node/judging.py.
+        # Whether the own row is kept back was decided before anything is read: see node/authority/judging.py.
         return scanner.tally(tally, settings.catalogue, member, attributes, own_row=True, tables=tables)
 
     policy_file = settings.home / policy.FILE

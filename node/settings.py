@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.mapping import SourceError, SourceMapping
+from node.records.mapping import SourceError, SourceMapping
 from protocols.credentials import Credentials
 from protocols.wire_pb2 import Signed
-from queries.catalogue import Catalogue
+from queries.agreed.catalogue import Catalogue
 
 FILE = "node.toml"
 """Name of the file in the node's home."""

@@ -2,7 +2,7 @@
 
 The registrar writes it and signs it with the roster, so nobody else can widen one, and taking it back is the next
 roster. What its regions come to (which hospitals, which homes of patients) is settled where the catalogue is known,
-since the list of regions is part of that: ``queries/authority.py``.
+since the list of regions is part of that: ``queries/asked/authority.py``.
 """
 
 from __future__ import annotations

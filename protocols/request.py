@@ -103,7 +103,7 @@ def write(request: Request, key: IdentityKey) -> Signed:
 def read(signed: Signed, *, roster: Roster, now: int) -> Request:
     """Return a request that an analyst of the roster may make by its mandate, and that is still good at ``now``.
 
-    What the mandate says of regions and tables is for whoever knows the catalogue: ``queries.authority``.
+    What the mandate says of regions and tables is for whoever knows the catalogue: ``queries.asked.authority``.
 
     Guarantee: nobody asks without a mandate that holds at ``now``, and for no purpose but the mandate's, whoever
     carries the request. Tests: tests/protocols/test_request.py::test_a_request_outside_its_analysts_mandate_is_refused,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from queries.catalogue import NumberColumn, Table
+from queries.agreed.catalogue import NumberColumn, Table
+from queries.answers.quantity import Quantity
+from queries.asked.plan import Aggregate
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, PatientCount, ValueSum
 from queries.errors import StatementError
-from queries.plan import Aggregate
-from queries.quantity import Quantity
-from queries.setting import Setting
 from queries.statistics.interface import PLAIN, Argument, Function, Given, Reading, Statistic, Sums, no_cells
-from queries.tally import Block, PatientCount, ValueSum
 
 
 class PerPatient(Statistic):

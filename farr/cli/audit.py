@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.options import AsJson, Home
+from farr.figures import tables
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
@@ -74,9 +74,10 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Verify."""
-    from farr import evidence, log_file
-    from farr import home as homes
+    from farr import evidence
     from farr.errors import FarrError
+    from farr.hospital import log_file
+    from farr.membership import home as homes
 
     target = path or home or homes.default_home()
     if target.is_dir():
@@ -104,8 +105,8 @@ def verify(
 
 
 def _verify_home(folder: Path, *, as_json: bool) -> None:
-    from farr import home as homes
-    from farr import log_file
+    from farr.hospital import log_file
+    from farr.membership import home as homes
 
     held = homes.read(folder)
     credentials = held.credentials
@@ -114,7 +115,7 @@ def _verify_home(folder: Path, *, as_json: bool) -> None:
 
 
 def _show_log(found: object, *, as_json: bool) -> None:
-    from farr.log_file import Checked
+    from farr.hospital.log_file import Checked
 
     if not isinstance(found, Checked):
         return
@@ -142,7 +143,7 @@ def _show_log(found: object, *, as_json: bool) -> None:
 
 def _show(verified: Verified) -> None:
     from farr.cli.showing import Wanted, show
-    from queries.accounting import epsilon_of, rho_of_units
+    from queries.cost.accounting import epsilon_of, rho_of_units
 
     proven = verified.proven
     request = proven.announcement.request
@@ -203,9 +204,9 @@ def _bytes_of(path: Path, remedy: str = "") -> bytes:
 
 def _key_of(file: Path | None, home: Path | None) -> bytes:
     """Return the registrar's public key: of the file that was named, else of the member's own home."""
-    from farr import home as homes
     from farr.errors import FarrError
     from farr.lab.record import analyst_home
+    from farr.membership import home as homes
     from protocols.signing import KEY_BYTES
 
     if file is None:

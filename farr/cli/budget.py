@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.options import AsJson, Home
+from farr.figures import tables
 from farr.texts import N_, _, language
 
 app = typer.Typer(add_completion=False)
@@ -21,7 +21,7 @@ BUDGET = N_(
 def budget(home: Home = None, as_json: AsJson = False) -> None:
     """Show the budgets."""
     from farr import connect
-    from farr.result import plain_units
+    from farr.figures.result import plain_units
 
     with connect(home) as federation:
         hospitals = federation.budget()
@@ -58,6 +58,6 @@ def budget(home: Home = None, as_json: AsJson = False) -> None:
 
 
 def _epsilon(units: int | None) -> str:
-    from queries.accounting import epsilon_of, rho_of_units
+    from queries.cost.accounting import epsilon_of, rho_of_units
 
     return "?" if units is None else f"{epsilon_of(rho_of_units(units)):.2f}"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.options import AsJson, Home
+from farr.figures import tables
 from farr.texts import N_, _, language
 
 if TYPE_CHECKING:
-    from queries.catalogue import Catalogue, Column
+    from queries.agreed.catalogue import Catalogue, Column
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=N_("What may be asked: tables, columns, codes."))
 
@@ -39,9 +39,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show the catalogue of the member's federation, without asking anyone."""
-    from farr import home as homes
     from farr.lab.record import analyst_home
-    from queries.catalogue_file import read_catalogue
+    from farr.membership import home as homes
+    from queries.agreed.catalogue_file import read_catalogue
 
     held = homes.read(analyst_home(home or homes.default_home()))
     catalogue = read_catalogue(held.catalogue, homes.CATALOGUE)
@@ -58,7 +58,7 @@ def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=N_("A catalogue, TOML."))], as_json: AsJson = False
 ) -> None:
     """Read a catalogue file and say what it holds."""
-    from queries.catalogue_file import read_catalogue
+    from queries.agreed.catalogue_file import read_catalogue
 
     catalogue = read_catalogue(file.read_bytes(), file.name)
     if as_json:
@@ -70,7 +70,7 @@ def check(
 
 
 def _show(catalogue: Catalogue) -> None:
-    from farr.derivations import elements_in_words, in_words, list_in_words
+    from farr.hospital.derivations import elements_in_words, in_words, list_in_words
 
     chinese = language()
     for described in catalogue.tables:
@@ -101,7 +101,7 @@ def _show(catalogue: Catalogue) -> None:
 
 def _computed(column: Column, rule: str) -> str:
     """Return a column's values, and how they are computed where they are."""
-    from queries.catalogue import NumberColumn
+    from queries.agreed.catalogue import NumberColumn
 
     if not rule:
         return _values(column)
@@ -111,7 +111,7 @@ def _computed(column: Column, rule: str) -> str:
 
 
 def _values(column: Column) -> str:
-    from queries.catalogue import CodeColumn, NumberColumn
+    from queries.agreed.catalogue import CodeColumn, NumberColumn
 
     if isinstance(column, NumberColumn):
         low, high = (float(column.in_units(end)) for end in (column.low, column.high))
@@ -129,7 +129,7 @@ def _values(column: Column) -> str:
 
 def _show_codes(catalogue: Catalogue, name: str) -> None:
     from farr.errors import FarrError
-    from queries.catalogue import CodeColumn
+    from queries.agreed.catalogue import CodeColumn
 
     table, dot, column = name.rpartition(".")
     if not dot:
@@ -145,7 +145,7 @@ def _show_codes(catalogue: Catalogue, name: str) -> None:
 
 
 def _plain(catalogue: Catalogue) -> dict[str, object]:
-    from queries.catalogue import CodeColumn, NumberColumn
+    from queries.agreed.catalogue import CodeColumn, NumberColumn
 
     def column_of(column: Column) -> dict[str, object]:
         plain: dict[str, object] = {"name": column.name, "label": {"en": column.label.en, "zh": column.label.zh}}

@@ -15,7 +15,7 @@ from farr.cli.options import AsJson
 from farr.texts import N_, _, translate
 
 if TYPE_CHECKING:
-    from farr.home import Home as MemberHome
+    from farr.membership.home import Home as MemberHome
 
 app = typer.Typer(
     add_completion=False,
@@ -43,7 +43,7 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Make keys and an application."""
-    from farr import coordinating
+    from farr.membership import coordinating
 
     application = coordinating.apply(home, address, member=member)
     if as_json:
@@ -82,7 +82,7 @@ def serve(
     from coordinator.serve import serve as serve_coordinator
     from coordinator.settings import CoordinatorSettings
     from farr.errors import FarrError
-    from farr.renewing import EARLY, days_left
+    from farr.membership.renewing import EARLY, days_left
 
     held = _complete(home, admission)
     credentials = held.credentials
@@ -123,9 +123,9 @@ def renew(home: Home, timeout: renewing.Timeout = 3600.0, as_json: AsJson = Fals
 
 
 def _complete(folder: Path, admission: Path | None) -> MemberHome:
-    from farr import coordinating
-    from farr import home as homes
     from farr.errors import FarrError
+    from farr.membership import coordinating
+    from farr.membership import home as homes
 
     if homes.is_joined(folder):
         return homes.read(folder)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import output
+from farr.figures import tables
 from farr.texts import N_, _
 
 if TYPE_CHECKING:

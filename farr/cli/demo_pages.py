@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from farr import tables
 from farr.cli import output
 from farr.cli.figures import figures, number
 from farr.demo.compare import Comparison
 from farr.demo.questions import EPSILON
 from farr.demo.run import Course, Refusal, spent_units
+from farr.figures import tables
 from farr.texts import N_, _, language
-from queries.accounting import epsilon_of, rho_of_units
+from queries.cost.accounting import epsilon_of, rho_of_units
 
 if TYPE_CHECKING:
     from rich.table import Table

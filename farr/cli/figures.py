@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from farr import tables
-from farr.result import MECHANISM, Result, flag_texts
-from farr.states import shortened
+from farr.figures import tables
+from farr.figures.result import MECHANISM, Result, flag_texts
+from farr.questions.states import shortened
 from farr.texts import N_, _
 from protocols.farrsum.parameters import Trust
-from queries.accounting import DELTA, epsilon_of, rho_of_units
-from queries.answer import Answer, AnswerColumn
-from queries.figures import FREE, SUPPRESS, WITH_CAUTION, Estimate
+from queries.answers.answer import Answer, AnswerColumn
+from queries.answers.figures import FREE, SUPPRESS, WITH_CAUTION, Estimate
+from queries.cost.accounting import DELTA, epsilon_of, rho_of_units
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from farr import tables
 from farr.cli import output
 from farr.cli.figures import figures, footnotes, number
-from farr.foreseeing import CAUTION, SHOW, SUPPRESS, Expected, expected
-from farr.result import plain_units
+from farr.figures import tables
+from farr.figures.result import plain_units
+from farr.questions.foreseeing import CAUTION, SHOW, SUPPRESS, Expected, expected
 from farr.texts import N_, _, language
 
 if TYPE_CHECKING:
-    from farr.asking import Asking
     from farr.client import Federation
-    from farr.indicator_report import Figure, Report, Reported
-    from farr.indicators import Round
-    from farr.pack_check import Fault
-    from farr.signed_packs import Held
-    from queries.pack import Indicator, Pack
+    from farr.packs.indicator_report import Figure, Report, Reported
+    from farr.packs.indicators import Round
+    from farr.packs.pack_check import Fault
+    from farr.packs.signed_packs import Held
+    from farr.questions.asking import Asking
+    from queries.agreed.pack import Indicator, Pack
 
 DISPLAYS = {SHOW: N_("free"), CAUTION: N_("with caution"), SUPPRESS: N_("not to be shown"), "": ""}
 """What an indicator's rule says, for people."""

@@ -11,13 +11,13 @@ import typer
 
 from farr.cli import output
 from farr.cli.options import AsJson, Home, Patience, Progress, Purpose, Reason
-from farr.late import Late
+from farr.questions.late import Late
 from farr.texts import N_, _
 from protocols.farrsum.parameters import Trust
 
 if TYPE_CHECKING:
-    from farr.signed_packs import Held
-    from queries.pack import Pack
+    from farr.packs.signed_packs import Held
+    from queries.agreed.pack import Pack
 
 app = typer.Typer(
     add_completion=False,
@@ -59,7 +59,7 @@ def list_(
 ) -> None:
     """List the indicators."""
     from farr.cli import indicator_pages
-    from farr.pack_document import document
+    from farr.packs.pack_document import document
 
     held = _held(pack, home)
     if markdown:
@@ -162,15 +162,15 @@ def run(
 ) -> None:
     """Ask for indicators, or say what asking would cost."""
     from farr import connect
-    from farr.asking import Terms
     from farr.cli import indicator_pages
     from farr.cli.showing import Wanted
     from farr.cli.waiting import Waiting
-    from farr.indicator_report import report_of
-    from farr.indicators import Run, Scope, reason_of, round_of
-    from farr.mandated import patience_of
-    from farr.periods import period_of
-    from farr.signed_packs import trusted
+    from farr.packs.indicator_report import report_of
+    from farr.packs.indicators import Run, Scope, reason_of, round_of
+    from farr.packs.signed_packs import trusted
+    from farr.questions.asking import Terms
+    from farr.questions.mandated import patience_of
+    from farr.questions.periods import period_of
 
     if bool(names) == everything:
         raise click.UsageError(_("name indicators, or ask for all of them with --all"))
@@ -232,14 +232,14 @@ def check(
 ) -> None:
     """Read every indicator of a pack over a catalogue."""
     from farr.cli import indicator_pages
-    from farr.home import CATALOGUE
-    from farr.pack_check import faults_of
-    from farr.signed_packs import read
-    from queries.catalogue_file import read_catalogue
+    from farr.membership.home import CATALOGUE
+    from farr.packs.pack_check import faults_of
+    from farr.packs.signed_packs import read
+    from queries.agreed.catalogue_file import read_catalogue
 
     held = read(pack)
     if catalogue is None:
-        from farr import home as homes
+        from farr.membership import home as homes
 
         agreed = read_catalogue(homes.read(_folder(home)).catalogue, CATALOGUE)
     else:
@@ -257,7 +257,7 @@ def sign(
     as_json: AsJson = False,
 ) -> None:
     """Sign a pack."""
-    from farr.signed_packs import read, write_signature
+    from farr.packs.signed_packs import read, write_signature
 
     target, signer = write_signature(pack, home)
     title = read(pack).title
@@ -271,7 +271,7 @@ def sign(
 @app.command(help=N_("Verify who signed a pack.\n\n\b\n  farr indicators verify monthly.toml"))
 def verify(pack: PackArgument, home: Home = None, as_json: AsJson = False) -> None:
     """Verify a signature; end with code 1 where the registrar's does not hold."""
-    from farr.signed_packs import find, trusted
+    from farr.packs.signed_packs import find, trusted
 
     held = find(pack, _folder(home))
     trusted(held, unsigned=False)
@@ -282,14 +282,14 @@ def verify(pack: PackArgument, home: Home = None, as_json: AsJson = False) -> No
 
 
 def _held(pack: Path | None, home: Path | None) -> Held:
-    from farr.signed_packs import find
+    from farr.packs.signed_packs import find
 
     return find(pack, _folder(home))
 
 
 def _folder(home: Path | None) -> Path:
-    from farr import home as homes
     from farr.lab.record import analyst_home
+    from farr.membership import home as homes
 
     return analyst_home(home or homes.default_home())
 
@@ -300,7 +300,7 @@ def _words(written: str) -> tuple[str, ...]:
 
 def _numbers(pack: Pack, written: list[str]) -> dict[str, Fraction]:
     from farr.errors import FarrError
-    from queries.names import offer
+    from queries.agreed.names import offer
 
     found = {}
     for each in written:

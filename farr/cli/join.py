@@ -55,8 +55,8 @@ def join(
     as_json: AsJson = False,
 ) -> None:
     """Join as an analyst."""
-    from farr import home as homes
-    from farr.joining import join as join_federation
+    from farr.membership import home as homes
+    from farr.membership.joining import join as join_federation
     from protocols.wire_pb2 import Role
 
     folder = home or homes.default_home()
@@ -81,8 +81,8 @@ def join(
 def read_token(token: str, token_file: Path | None, role: Role) -> JoinToken:
     """Return the token from where it was given; raise FarrError when it is cut or admits to another role."""
     from farr.errors import FarrError
-    from farr.home import role_name
-    from farr.joining import read_token as read
+    from farr.membership.home import role_name
+    from farr.membership.joining import read_token as read
     from protocols.wire_pb2 import Role
 
     given = read(_text(token, token_file))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import click
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.options import AsJson, Progress
+from farr.figures import tables
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def up(
     """Start a lab."""
     from farr.lab import up as labs
     from farr.lab.watchdog import Watch
-    from queries.catalogue_file import read_catalogue
+    from queries.agreed.catalogue_file import read_catalogue
 
     begun = time.monotonic()
     source = _source(data, file, split_by)
@@ -161,9 +161,9 @@ def _hospitals(home: Path, data: Path, column: str, table: str, most: int | None
 
 def _policy(file: Path | None, lifetime_epsilon: float | None) -> str:
     from farr.errors import FarrError
+    from farr.hospital.nodes import explained
     from farr.lab.node_homes import policy_with
-    from farr.nodes import explained
-    from node import policy as policies
+    from node.authority import policy as policies
 
     if file is not None and lifetime_epsilon is not None:
         raise FarrError(

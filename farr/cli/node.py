@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import node_approvals as approvals
 from farr.cli import node_check, node_members, output, renew
 from farr.cli import node_ledger as ledger
@@ -20,6 +19,7 @@ from farr.cli.join import Timeout, Token, TokenFile
 from farr.cli.node_check import Data, Mapping, Memory
 from farr.cli.node_records import Home, state_of
 from farr.cli.options import AsJson
+from farr.figures import tables
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
@@ -60,12 +60,13 @@ def join(
     as_json: AsJson = False,
 ) -> None:
     """Join as a hospital."""
-    from farr import files, nodes
-    from farr import home as homes
+    from farr import files
     from farr.cli.join import read_token
     from farr.errors import FarrError
-    from farr.joining import join as join_federation
-    from node import policy as policies
+    from farr.hospital import nodes
+    from farr.membership import home as homes
+    from farr.membership.joining import join as join_federation
+    from node.authority import policy as policies
     from node.settings import Source, write_source
     from protocols.wire_pb2 import Role
 
@@ -108,10 +109,10 @@ def serve(
     import asyncio
     from dataclasses import replace
 
-    from farr import home as homes
-    from farr import nodes
-    from farr.renewing import Renewer
-    from node import policy as policies
+    from farr.hospital import nodes
+    from farr.membership import home as homes
+    from farr.membership.renewing import Renewer
+    from node.authority import policy as policies
     from node.serve import serve as serve_node
 
     homes.settle(home)
@@ -142,11 +143,11 @@ def serve(
 @app.command(help=N_("Show what the node is, whether it runs, and what it may still release."))
 def status(home: Home, as_json: AsJson = False) -> None:
     """Show the state."""
-    from farr import nodes
-    from node.audit import Audit
-    from node.decisions import Decisions
-    from node.promises import Promises
-    from node.state import FILE
+    from farr.hospital import nodes
+    from node.authority.decisions import Decisions
+    from node.books.audit import Audit
+    from node.books.promises import Promises
+    from node.books.state import FILE
 
     held = nodes.read_home(home)
     credentials = held.credentials
@@ -179,10 +180,11 @@ app.command("renew", help=renew.NODE)(renew.node)
 def _settings(
     home: Path, data: Path | None, mapping: Path | None, threads: int | None, memory_limit: str | None
 ) -> NodeSettings:
-    from farr import __version__, nodes
-    from farr import home as homes
+    from farr import __version__
+    from farr.hospital import nodes
+    from farr.membership import home as homes
     from node.settings import NodeSettings
-    from queries.catalogue_file import read_catalogue
+    from queries.agreed.catalogue_file import read_catalogue
 
     held = nodes.read_home(home)
     source = nodes.source_of(home, data=data, mapping=mapping, threads=threads, memory_limit=memory_limit)

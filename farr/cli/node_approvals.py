@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.node_records import Home, utc
 from farr.cli.options import AsJson
-from farr.ruling_words import in_words
+from farr.figures import tables
+from farr.hospital.ruling_words import in_words
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from farr.approving import Case, Closely
-    from farr.office import Office
+    from farr.hospital.approving import Case, Closely
+    from farr.hospital.office import Office
 
 app = typer.Typer(
     add_completion=False,
@@ -106,8 +106,8 @@ def list_requests(
     as_json: AsJson = False,
 ) -> None:
     """List."""
-    from farr import approving
-    from farr.office import office
+    from farr.hospital import approving
+    from farr.hospital.office import office
 
     with office(home) as opened:
         found = [case for case in approving.cases(opened) if everything or case.stand == approving.HELD]
@@ -136,8 +136,8 @@ def list_requests(
 @app.command(help=SHOW)
 def show(identifier: Identifier, home: Home, as_json: AsJson = False) -> None:
     """Show one."""
-    from farr import approving
-    from farr.office import office
+    from farr.hospital import approving
+    from farr.hospital.office import office
 
     with office(home) as opened:
         case = approving.find(opened, identifier)
@@ -155,7 +155,7 @@ def show(identifier: Identifier, home: Home, as_json: AsJson = False) -> None:
 @app.command(help=APPROVE)
 def approve(*, identifier: Identifier, home: Home, by: By = "", yes: Yes = False, as_json: AsJson = False) -> None:
     """Approve."""
-    from farr import approving
+    from farr.hospital import approving
 
     def decide(office: Office, case: Case) -> int:
         if not yes and not as_json:
@@ -177,7 +177,7 @@ def deny(
     as_json: AsJson = False,
 ) -> None:
     """Deny."""
-    from farr import approving
+    from farr.hospital import approving
 
     def decide(office: Office, case: Case) -> int:
         return approving.deny(office, case, _name(by), reason)
@@ -188,7 +188,7 @@ def deny(
 @app.command(help=REVOKE)
 def revoke(identifier: Identifier, home: Home, by: By = "", as_json: AsJson = False) -> None:
     """Take back."""
-    from farr import approving
+    from farr.hospital import approving
 
     def decide(office: Office, case: Case) -> int:
         return approving.revoke(office, case, _name(by))
@@ -219,9 +219,9 @@ def add(
 ) -> None:
     """Approve the runs of a pack."""
     from farr.errors import FarrError
-    from farr.office import office
-    from farr.standing_approvals import Terms
-    from farr.standing_approvals import add as approve_runs
+    from farr.hospital.office import office
+    from farr.hospital.standing_approvals import Terms
+    from farr.hospital.standing_approvals import add as approve_runs
 
     try:
         last = date.fromisoformat(until)
@@ -242,8 +242,8 @@ def add(
 @standing.command("list", help=STANDING_LIST)
 def list_standing(home: Home, as_json: AsJson = False) -> None:
     """List."""
-    from farr import standing_approvals
-    from farr.office import office
+    from farr.hospital import standing_approvals
+    from farr.hospital.office import office
 
     with office(home) as opened:
         found = [standing_approvals.to_plain(each, opened.now) for each in standing_approvals.listed(opened)]
@@ -280,8 +280,8 @@ def withdraw(
     as_json: AsJson = False,
 ) -> None:
     """Withdraw."""
-    from farr import standing_approvals
-    from farr.office import office
+    from farr.hospital import standing_approvals
+    from farr.hospital.office import office
 
     with office(home) as opened:
         decision = standing_approvals.withdraw(opened, number, _name(by))
@@ -292,8 +292,8 @@ def withdraw(
 
 
 def _decide(identifier: str, home: Path, decide: Callable[[Office, Case], int], *, as_json: bool) -> None:
-    from farr import approving
-    from farr.office import office
+    from farr.hospital import approving
+    from farr.hospital.office import office
 
     with office(home) as opened:
         case = approving.find(opened, identifier)
@@ -331,7 +331,7 @@ def _describe(case: Case) -> None:
 
 
 def _describe_closely(closely: Closely) -> None:
-    from queries.accounting import epsilon_of, rho_of_units
+    from queries.cost.accounting import epsilon_of, rho_of_units
 
     rows = [
         (_("tables"), ", ".join(closely.tables)),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.node_records import EitherHome
 from farr.cli.options import AsJson
+from farr.figures import tables
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check."""
-    from farr import conformance, nodes
-    from farr import home as homes
+    from farr.hospital import conformance, nodes
+    from farr.membership import home as homes
 
     if catalogue is not None:
         found = [_rehearsed(catalogue, data, mapping, memory_limit)]
@@ -96,8 +96,8 @@ def check(
 
 def _with_long(home: Path, found: list[Finding], *, long: bool) -> list[Finding]:
     """Return the findings, with that of a long silence where it was asked for and the coordinator answers."""
-    from farr import nodes
     from farr.doctor import network
+    from farr.hospital import nodes
 
     if long and found and all(each.good for each in found if each.name in {"name", "way", "tls", "coordinator"}):
         found.append(network.held(nodes.caller_of(nodes.read_home(home))))
@@ -107,9 +107,9 @@ def _with_long(home: Path, found: list[Finding], *, long: bool) -> list[Finding]
 def _report(file: Path, found: Sequence[Finding], home: Path | None) -> None:
     import time
 
-    from farr import nodes
     from farr.doctor import report
     from farr.errors import FarrError
+    from farr.hospital import nodes
 
     held = None
     if home is not None:
@@ -121,10 +121,10 @@ def _report(file: Path, found: Sequence[Finding], home: Path | None) -> None:
 
 
 def _rehearsed(catalogue: Path, data: Path | None, mapping: Path | None, memory_limit: str | None) -> Finding:
-    from farr.conformance import rehearse
     from farr.errors import FarrError
+    from farr.hospital.conformance import rehearse
     from node.settings import Source
-    from queries.catalogue_file import read_catalogue
+    from queries.agreed.catalogue_file import read_catalogue
 
     if data is None or not data.is_dir():
         text = _("{path} is not a folder").format(path=data or "--data")

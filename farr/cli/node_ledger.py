@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.node_records import EitherHome, state_of, utc
 from farr.cli.options import AsJson
+from farr.figures import tables
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from farr.accounts import Account, Line
+    from farr.hospital.accounts import Account, Line
 
 app = typer.Typer(help=N_("What the hospital's patients have been charged, and what is left."))
 
@@ -38,7 +38,7 @@ def ledger(context: typer.Context, home: EitherHome = None, as_json: AsJson = Fa
     context.obj = home
     if context.invoked_subcommand is not None:
         return
-    from farr.accounts import Loss, plain_charge
+    from farr.hospital.accounts import Loss, plain_charge
 
     account = _account(_folder(context, home))
     if as_json:
@@ -71,7 +71,7 @@ def what_if(
     as_json: AsJson = False,
 ) -> None:
     """Work out what questions would come to."""
-    from farr.accounts import what_if as prospect_of
+    from farr.hospital.accounts import what_if as prospect_of
 
     found = prospect_of(_account(_folder(context, home)), epsilon=epsilon, times=times, purpose=purpose)
     if as_json:
@@ -100,7 +100,7 @@ def what_if(
 def export(context: typer.Context, file: Target, home: EitherHome = None, as_json: AsJson = False) -> None:
     """Write the ledger to a file, readable by its owner only."""
     from farr import files
-    from farr.accounts import exported
+    from farr.hospital.accounts import exported
 
     account = _account(_folder(context, home))
     files.replace(file, exported(account, file.suffix.lower()).encode())
@@ -112,10 +112,10 @@ def export(context: typer.Context, file: Target, home: EitherHome = None, as_jso
 
 def budget(home: Path) -> dict[str, object]:
     """Return what was spent and what is left for life, for scripts; and what is wrong with the policy, where it is."""
-    from node import policy as policies
-    from node.ledger import Ledger
-    from node.state import FILE
-    from queries.accounting import epsilon_of, rho_of_units
+    from node.authority import policy as policies
+    from node.books.ledger import Ledger
+    from node.books.state import FILE
+    from queries.cost.accounting import epsilon_of, rho_of_units
 
     spent = state_of(home, lambda state: Ledger(connection=state).spent()) if (home / FILE).exists() else 0
     facts: dict[str, object] = {"spent_units": spent, "spent_epsilon": epsilon_of(rho_of_units(spent))}
@@ -154,9 +154,9 @@ def _unit(account: Account) -> str:
 
 
 def _account(home: Path) -> Account:
-    from farr.accounts import Account
-    from node import policy as policies
-    from node.ledger import Ledger
+    from farr.hospital.accounts import Account
+    from node.authority import policy as policies
+    from node.books.ledger import Ledger
 
     charges = state_of(home, lambda state: tuple(Ledger(connection=state).charges()))
     try:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.node_records import Home, utc
 from farr.cli.options import AsJson
+from farr.figures import tables
 from farr.texts import N_, _
 
 members = typer.Typer(no_args_is_help=True, help=N_("Which hospitals count in the policy's smallest numbers."))
@@ -30,14 +30,14 @@ ACCEPT = N_("Let new hospitals count at once.\n\n\b\n  farr node members accept 
 
 def pause(home: Home, by: By = "", reason: Reason = "", as_json: AsJson = False) -> None:
     """Pause the node."""
-    from farr.operating import pause as pause_node
+    from farr.hospital.operating import pause as pause_node
 
     _told(pause_node(home, by=by or _name(), reason=reason), paused=True, as_json=as_json)
 
 
 def resume(home: Home, by: By = "", as_json: AsJson = False) -> None:
     """Resume the node."""
-    from farr.operating import resume as resume_node
+    from farr.hospital.operating import resume as resume_node
 
     _told(resume_node(home, by=by or _name()), paused=False, as_json=as_json)
 
@@ -45,7 +45,7 @@ def resume(home: Home, by: By = "", as_json: AsJson = False) -> None:
 @members.command("list", help=N_("List the hospitals on the roster, and since when this node has known them."))
 def list_members(home: Home, as_json: AsJson = False) -> None:
     """List the hospitals."""
-    from farr.operating import known
+    from farr.hospital.operating import known
 
     found = known(home)
     if as_json:
@@ -73,7 +73,7 @@ def accept(
     as_json: AsJson = False,
 ) -> None:
     """Accept hospitals."""
-    from farr.operating import accept as accept_members
+    from farr.hospital.operating import accept as accept_members
 
     if bool(ids) == every:
         raise typer.BadParameter(_("name the hospitals, or give --all"))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.node_records import EitherHome, Home
 from farr.cli.options import AsJson
+from farr.figures import tables
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
-    from node.policy import Policy
+    from node.authority.policy import Policy
 
 app = typer.Typer(no_args_is_help=True, help=N_("What the node may answer: show, check, explain."))
 
@@ -34,8 +34,8 @@ EXPLAIN = N_(
 @app.command("show", help=N_("Show what the node may answer, as it is read from policy.toml."))
 def show(home: Home, as_json: AsJson = False) -> None:
     """Show the policy."""
-    from farr import nodes
-    from node import policy as policies
+    from farr.hospital import nodes
+    from node.authority import policy as policies
 
     with nodes.explained():
         allowed = policies.load(home / policies.FILE)
@@ -50,11 +50,11 @@ def show(home: Home, as_json: AsJson = False) -> None:
 @app.command("check", help=N_("Check a policy, say where it is wrong, and print in words what it allows."))
 def check(file: File = None, home: EitherHome = None, as_json: AsJson = False) -> None:
     """Check a policy."""
-    from farr import home as homes
-    from farr import nodes, policy_words
-    from node import policy as policies
-    from node.policy_names import check_names
-    from queries.catalogue_file import read_catalogue
+    from farr.hospital import nodes, policy_words
+    from farr.membership import home as homes
+    from node.authority import policy as policies
+    from node.authority.policy_names import check_names
+    from queries.agreed.catalogue_file import read_catalogue
 
     if file is None and home is None:
         raise typer.BadParameter(_("name the file, or the node's own folder with --home"))
@@ -80,9 +80,9 @@ def check(file: File = None, home: EitherHome = None, as_json: AsJson = False) -
 @app.command("explain", help=EXPLAIN)
 def explain(named: Named, home: Home, as_json: AsJson = False) -> None:
     """Explain a ruling."""
-    from farr.office import office
-    from farr.ruling_words import in_words, remedy_in_words
-    from farr.rulings import explain as explain_request
+    from farr.hospital.office import office
+    from farr.hospital.ruling_words import in_words, remedy_in_words
+    from farr.hospital.rulings import explain as explain_request
 
     with office(home) as opened:
         found = explain_request(opened, named)
@@ -107,7 +107,7 @@ def explain(named: Named, home: Home, as_json: AsJson = False) -> None:
 
 
 def _facts(allowed: Policy) -> dict[str, object]:
-    from queries.accounting import epsilon_of, rho_of_units
+    from queries.cost.accounting import epsilon_of, rho_of_units
 
     def epsilon(units: int) -> float:
         return round(epsilon_of(rho_of_units(units)), 6)

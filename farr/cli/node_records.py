@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.options import AsJson
-from farr.ruling_words import in_words
+from farr.figures import tables
+from farr.hospital.ruling_words import in_words
 from farr.texts import N_, _
 
 audit = typer.Typer(help=N_("What the node was asked and what it did."))
@@ -55,8 +55,8 @@ _OF_A_REQUEST = ("approve", "deny", "revoke")
 @audit.callback(invoke_without_command=True)
 def entries(context: typer.Context, home: EitherHome = None, as_json: AsJson = False) -> None:
     """Show what the node was asked and what it did, oldest first."""
-    from node.audit import Audit
-    from queries.accounting import epsilon_of, rho_of_units
+    from node.books.audit import Audit
+    from queries.cost.accounting import epsilon_of, rho_of_units
 
     context.obj = home
     if context.invoked_subcommand is not None:
@@ -95,8 +95,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Verify the evidence."""
-    from node.audit import Audit
-    from node.ledger import Ledger
+    from node.books.audit import Audit
+    from node.books.ledger import Ledger
 
     folder = home or context.obj
     if folder is None:
@@ -129,10 +129,11 @@ def export(
     """Export the log, with a checkpoint over all of it."""
     import time
 
-    from farr import files, log_file
-    from farr import home as homes
-    from node.evidence import Keeper
-    from node.state import open_state, read_state
+    from farr import files
+    from farr.hospital import log_file
+    from farr.membership import home as homes
+    from node.books.evidence import Keeper
+    from node.books.state import open_state, read_state
 
     folder = _folder(home or context.obj)
     held = homes.read(folder)
@@ -174,10 +175,11 @@ def recover(
     import getpass
     import time
 
-    from farr import nodes
-    from node import policy, recovery
-    from node.state import open_state
-    from queries.accounting import epsilon_of, rho_of, rho_of_units, units
+    from farr.hospital import nodes
+    from node.authority import policy
+    from node.books import recovery
+    from node.books.state import open_state
+    from queries.cost.accounting import epsilon_of, rho_of, rho_of_units, units
 
     folder = _folder(home or context.obj)
     loss = state_of(folder, recovery.loss_of)
@@ -243,7 +245,7 @@ def _folder(home: Path | None) -> Path:
 
 def state_of(home: Path, read: Callable[[Any], Any]) -> Any:
     """Return what ``read`` finds in the node's state, which may be in use."""
-    from node.state import read_state
+    from node.books.state import read_state
 
     with contextlib.closing(read_state(home)) as connection:
         return read(connection)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from farr.methods import Method
+from farr.figures.methods import Method
 from farr.texts import N_
 
 Home = Annotated[

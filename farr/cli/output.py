@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from farr import tables
+from farr.figures import tables
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.options import (
     AlarmMethod,
@@ -21,14 +20,15 @@ from farr.cli.options import (
     Purpose,
     Reason,
 )
-from farr.late import Late
+from farr.figures import tables
+from farr.questions.late import Late
 from farr.texts import N_, _
 from protocols.farrsum.parameters import Trust
 
 if TYPE_CHECKING:
-    from farr.asking import Asking, Terms
     from farr.client import Federation
-    from queries.catalogue import Catalogue
+    from farr.questions.asking import Asking, Terms
+    from queries.agreed.catalogue import Catalogue
 
 app = typer.Typer(add_completion=False)
 
@@ -109,10 +109,10 @@ def query(
 ) -> None:
     """Ask, or say what asking would cost."""
     from farr import connect
-    from farr.asking import Terms
     from farr.cli.showing import Wanted, show
     from farr.cli.waiting import Waiting
-    from farr.mandated import patience_of
+    from farr.questions.asking import Terms
+    from farr.questions.mandated import patience_of
 
     wanted = Wanted(plot=plot, export=export, alarms=alarms)
     wanted.check()
@@ -135,8 +135,8 @@ def query(
 
 def foresee(federation: Federation, asking: Asking, *, as_json: bool) -> None:
     """Print what a question would cost and how exact its answer would be."""
-    from farr.asking import advise, foreseen, half_widths, settings
-    from farr.result import plain_units
+    from farr.figures.result import plain_units
+    from farr.questions.asking import advise, foreseen, half_widths, settings
 
     catalogue, question = federation.catalogue, asking.question
     widths, shared, advice = half_widths(asking, catalogue), asking.sharing, advise(asking, catalogue)
@@ -225,8 +225,8 @@ def foresee(federation: Federation, asking: Asking, *, as_json: bool) -> None:
 
 def _foreseen(asking: Asking, catalogue: Catalogue) -> None:
     """Print what to expect of each figure, and the coarser way to ask where that would be too little."""
-    from farr.asking import advise, foreseen
     from farr.cli.figures import USES, number
+    from farr.questions.asking import advise, foreseen
 
     found = foreseen(asking, catalogue)
     headers = [_("figure"), _("expected 95 % half-width, noise only")]

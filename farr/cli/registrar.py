@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import mandates, output
 from farr.cli.options import AsJson
+from farr.figures import tables
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Found a federation."""
-    from farr.coordinating import CoordinatorApplication
+    from farr.membership.coordinating import CoordinatorApplication
     from farr.registrar.founding import found_federation
-    from queries.catalogue_file import read_catalogue
+    from queries.agreed.catalogue_file import read_catalogue
 
     admission = found_federation(
         home,
@@ -113,7 +113,7 @@ def token(  # noqa: PLR0917 - options are named on a command line
 ) -> None:
     """Give out a token."""
     from farr import files
-    from farr.coordinating import checked_address
+    from farr.membership.coordinating import checked_address
     from farr.registrar.founding import at_work
     from farr.registrar.mandates import Wish, agreed, written
     from farr.registrar.tokens import Invitation, give
@@ -273,7 +273,7 @@ def _attribute(text: str) -> tuple[str, str]:
 
 
 def _plain(member: Member) -> dict[str, object]:
-    from farr.home import role_name
+    from farr.membership.home import role_name
 
     return {
         "id": member.id,
@@ -287,7 +287,7 @@ def _plain(member: Member) -> dict[str, object]:
 
 
 def _show_roster(held: Roster) -> None:
-    from farr.home import role_name
+    from farr.membership.home import role_name
     from protocols.wire_pb2 import Role
 
     output.line(_("{federation}, roster {version}").format(federation=held.federation, version=held.version))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.options import AlarmMethod, AsJson, Export, Home, Plot
+from farr.figures import tables
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
-    from farr.saved import Saved
+    from farr.figures.saved import Saved
     from queries.series.change import Scale
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=N_("Answers given so far: list, show, compare."))
@@ -124,7 +124,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare two."""
-    from farr.comparison import compare as compare_answers
+    from farr.figures.comparison import compare as compare_answers
 
     before, after = _answers((earlier, later), home)
     wanted = None if scale is None else SCALES[scale]
@@ -137,7 +137,8 @@ def compare(
 
 def _answers(named: tuple[str, str], home: Path | None) -> list[Saved]:
     """Return two answers by ids or files; connects only where an id is among them."""
-    from farr import connect, saved
+    from farr import connect
+    from farr.figures import saved
 
     read = {name: saved.read(name) for name in named if name.lower().endswith(saved.SUFFIX)}
     if len(read) < len(set(named)):

@@ -12,8 +12,8 @@ from farr.cli.options import AsJson
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
-    from farr.home import Home
-    from farr.renewing import Carry
+    from farr.membership.home import Home
+    from farr.membership.renewing import Carry
 
 app = typer.Typer(add_completion=False, help=N_("Renew your certificate as an analyst, in place."))
 
@@ -52,7 +52,7 @@ def analyst(
     as_json: AsJson = False,
 ) -> None:
     """Renew as an analyst."""
-    from farr.home import default_home
+    from farr.membership.home import default_home
 
     _show(_renew(home or default_home(), new_identity=new_identity, timeout=timeout), as_json=as_json)
 
@@ -65,7 +65,7 @@ def node(
     as_json: AsJson = False,
 ) -> None:
     """Renew as a hospital; a node that serves takes the new certificate by itself."""
-    from farr.nodes import read_home
+    from farr.hospital.nodes import read_home
 
     read_home(home)
     _show(_renew(home, new_identity=new_identity, timeout=timeout), as_json=as_json)
@@ -75,7 +75,7 @@ def node(
 
 def coordinator(home: Path, *, timeout: float, as_json: bool) -> None:
     """Renew as the coordinator, over its own state: its certificate serves and cannot dial."""
-    from farr.renewing import through_state
+    from farr.membership.renewing import through_state
 
     _show(_renew(home, timeout=timeout, carry=through_state(home)), as_json=as_json)
     if not as_json:
@@ -83,7 +83,7 @@ def coordinator(home: Path, *, timeout: float, as_json: bool) -> None:
 
 
 def _renew(home: Path, *, timeout: float, new_identity: bool = False, carry: Carry | None = None) -> Home:
-    from farr.renewing import renew
+    from farr.membership.renewing import renew
 
     return renew(
         home, new_identity=new_identity, carry=carry, timeout=timeout, say=lambda text: typer.echo(text, err=True)
@@ -93,7 +93,7 @@ def _renew(home: Path, *, timeout: float, new_identity: bool = False, carry: Car
 def _show(renewed: Home, *, as_json: bool) -> None:
     import time
 
-    from farr.renewing import days_left
+    from farr.membership.renewing import days_left
 
     credentials, days = renewed.credentials, days_left(renewed, time.time())
     if as_json:

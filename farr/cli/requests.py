@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from farr import tables
 from farr.cli import output
 from farr.cli.options import AlarmMethod, AsJson, Export, Home, Plot, Progress
+from farr.figures import tables
 from farr.texts import N_, _
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=N_("Questions under way: list, show, wait, cancel."))
@@ -27,7 +27,7 @@ CANCEL = N_("Give up a request. What hospitals were charged for it stays charged
 def list_requests(home: Home = None, as_json: AsJson = False) -> None:
     """List."""
     from farr import connect
-    from farr.states import in_words
+    from farr.questions.states import in_words
 
     with connect(home) as federation:
         found = federation.requests()
@@ -102,7 +102,7 @@ def cancel(identifier: Identifier, home: Home = None, as_json: AsJson = False) -
 def describe(state: object) -> None:
     """Print a request for people."""
     from farr.problems import advice
-    from farr.states import SITE_WORDS, RequestState, in_words
+    from farr.questions.states import SITE_WORDS, RequestState, in_words
 
     if not isinstance(state, RequestState):
         raise TypeError

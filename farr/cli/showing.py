@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from farr import tables
 from farr.cli import output
-from farr.methods import Method
+from farr.figures import tables
+from farr.figures.methods import Method
 from farr.texts import _, translate
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from farr.result import Result
+    from farr.figures.result import Result
     from queries.series import Alarms
 
 
@@ -40,7 +40,7 @@ class Wanted:
             sheet.checked(self.plot)
             fonts.script()
         if self.export is not None:
-            from farr import exports
+            from farr.figures import exports
 
             exports.checked(self.export)
 
@@ -50,8 +50,8 @@ def show(result: Result, wanted: Wanted, *, as_json: bool, suppress: bool = Fals
 
     Where alarms or a picture cannot be made of it, the answer, which was paid for, is printed before that is said.
     """
-    from farr.alarms import to_plain
     from farr.errors import FarrError
+    from farr.figures.alarms import to_plain
     from queries.errors import QueryError
 
     judged, failed = None, None

@@ -8,8 +8,8 @@ import time
 from types import TracebackType
 from typing import Self
 
-from farr.states import RequestState, in_words, shortened
-from farr.tables import Live
+from farr.figures.tables import Live
+from farr.questions.states import RequestState, in_words, shortened
 from farr.texts import _
 
 NAMES_AFTER = 2.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from farr.demo.questions import DemoQuestion
-from farr.result import Result
-from queries.figures import Estimate
+from farr.figures.result import Result
+from queries.answers.figures import Estimate
 
 Exact = dict[tuple[str, ...], tuple[float, ...]]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from queries.catalogue import Label
+from queries.agreed.catalogue import Label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from farr.asking import Terms
 from farr.client import Federation
 from farr.demo.compare import Comparison, compare
 from farr.demo.questions import EPSILON, QUESTIONS, TOO_DEAR, UNANSWERABLE, exact_answers
 from farr.errors import FarrError
 from farr.federation import Hospital
+from farr.figures.result import plain_units
 from farr.lab import up as labs
 from farr.lab.hospitals import in_folders
 from farr.lab.record import ANALYST
 from farr.lab.watchdog import Watch
 from farr.problems import Problem, problem_of
-from farr.result import plain_units
+from farr.questions.asking import Terms
 from farr.texts import _, language
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
 from queries.errors import QueryError
 
 FOLDER = Path(__file__).parent

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from farr.conformance import Conformance
+    from farr.hospital.conformance import Conformance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from farr import __version__, files
 from farr.doctor.finding import Finding
-from farr.home import Home
+from farr.membership.home import Home
 from protocols import PROTOCOL_VERSION
 
 WITHHELD = frozenset({"data", "evidence"})

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from farr import admitted, coordinating, keys, signed_packs
-from farr import home as homes
-from farr.coordinating import CoordinatorAdmission, CoordinatorApplication
 from farr.errors import FarrError
 from farr.lab import record
 from farr.lab.hospitals import Hospital
+from farr.membership import admitted, coordinating, keys
+from farr.membership import home as homes
+from farr.membership.coordinating import CoordinatorAdmission, CoordinatorApplication
+from farr.packs import signed_packs
 from farr.registrar.admission import decide, note_published, publication
 from farr.registrar.founding import Registrar, at_work, found_federation
 from farr.registrar.mandates import STATISTICS, whole
@@ -22,7 +23,7 @@ from farr.texts import _
 from protocols import joining
 from protocols.token import JoinToken, decode
 from protocols.wire_pb2 import Role, SignedApplication
-from queries.catalogue import Catalogue
+from queries.agreed.catalogue import Catalogue
 
 ANALYST = "analyst"
 

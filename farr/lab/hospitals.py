@@ -12,7 +12,7 @@ from farr.errors import FarrError
 from farr.texts import _
 from protocols import checks
 from protocols.errors import Rejected
-from queries.catalogue import Label
+from queries.agreed.catalogue import Label
 
 FACTS = "hospitals.toml"
 """Beside the folders, if there is one: labels and public attributes by site."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from farr import files
 from farr.lab.hospitals import Hospital
-from node import policy as policies
+from node.authority import policy as policies
 from node.settings import Source, write_source
 
 

@@ -16,9 +16,9 @@ from farr.lab.node_homes import furnish
 from farr.lab.processes import Process, alive
 from farr.lab.record import Lab
 from farr.lab.watchdog import Watch
-from farr.states import PASSING
+from farr.questions.states import PASSING
 from farr.texts import _
-from queries.catalogue import Catalogue
+from queries.agreed.catalogue import Catalogue
 
 PATIENCE = 120.0
 """Seconds for all hospitals to connect."""

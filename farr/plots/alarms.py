@@ -13,10 +13,10 @@ from farr.plots.shape import Place
 from farr.plots.sheet import ALARM, GROUPS, INK, NOISE_ONLY, SAMPLING, Drawn
 from farr.plots.values import axis_title
 from farr.texts import N_
-from queries.answer import AnswerColumn
-from queries.figures import Estimate
-from queries.quantity import Floats
-from queries.scales import DATE
+from queries.agreed.scales import DATE
+from queries.answers.answer import AnswerColumn
+from queries.answers.figures import Estimate
+from queries.answers.quantity import Floats
 from queries.series import Alarms, Judged
 
 if TYPE_CHECKING:

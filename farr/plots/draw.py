@@ -10,15 +10,15 @@ from farr.plots import bars, fonts, forest, heat, lines, network, numbers, sheet
 from farr.plots.fonts import Script
 from farr.plots.shape import Laid, Shape, laid_out
 from farr.plots.sheet import Drawn, Heading, Picture
-from farr.states import shortened
+from farr.questions.states import shortened
 from farr.texts import N_, _
-from queries.answer import Answer
-from queries.figures import Estimate
+from queries.answers.answer import Answer
+from queries.answers.figures import Estimate
 from queries.series import Alarms
 
 if TYPE_CHECKING:
-    from farr.graph import Graph
-    from farr.result import Result
+    from farr.figures.graph import Graph
+    from farr.figures.result import Result
 
 MOST_PANELS = 4
 """Figures of one picture, each on axes of its own."""
@@ -47,7 +47,7 @@ def picture(result: Result, table: str | None = None) -> Picture:
         raise FarrError("no-picture", _("the answer shows no figure"), remedy=_("leave HAVING out, or ask for a COUNT"))
     with script.in_use():
         if laid.shape is Shape.GRAPH:
-            from farr.graph import graph_of
+            from farr.figures.graph import graph_of
 
             graph = graph_of(answer)
             if graph.certain().edges:
@@ -59,7 +59,7 @@ def picture(result: Result, table: str | None = None) -> Picture:
 
 
 def alarm_picture(result: Result, alarms: Alarms, column: str | None = None) -> Picture:
-    """Return the picture of a series with alarms, as ``farr.alarms.alarms_of`` judged it."""
+    """Return the picture of a series with alarms, as ``farr.figures.alarms.alarms_of`` judged it."""
     script = fonts.script()
     answer = result.answer
     names = [each.name for each in answer.columns]
@@ -74,7 +74,7 @@ def alarm_picture(result: Result, alarms: Alarms, column: str | None = None) -> 
 
 
 def graph_picture(result: Result, graph: Graph) -> Picture:
-    """Return the picture of a graph that ``farr.graph.graph_of`` made of an answer."""
+    """Return the picture of a graph that ``farr.figures.graph.graph_of`` made of an answer."""
     script = fonts.script()
     with script.in_use():
         return _graph(graph, heading(result, result.answer, script), script)

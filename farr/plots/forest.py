@@ -10,7 +10,7 @@ from farr.plots.places import NOT_DRAWN, of_groups, of_places
 from farr.plots.shape import Laid
 from farr.plots.sheet import DASHES, GROUPS, INK, SAMPLING, Drawn
 from farr.plots.values import axis_title, written
-from queries.figures import Estimate
+from queries.answers.figures import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -12,8 +12,8 @@ from farr.plots.places import NOT_DRAWN, of_groups, of_places
 from farr.plots.shape import Laid
 from farr.plots.sheet import SAMPLING, UNRELIABLE, Drawn
 from farr.plots.values import axis_title, short
-from queries.figures import Estimate
-from queries.quantity import Floats
+from queries.answers.figures import Estimate
+from queries.answers.quantity import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from farr.plots.fonts import Script
 from farr.plots.sheet import FAINT, NOISE, NOISE_ONLY, SAMPLING, UNRELIABLE, WITH_SAMPLING
-from queries.figures import SUPPRESS, Estimate
+from queries.answers.figures import SUPPRESS, Estimate
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -13,9 +13,9 @@ from farr.plots.shape import Laid, Place, Shape
 from farr.plots.sheet import DASHES, GROUPS, INK, NOISE_ONLY, SAMPLING, WITH_SAMPLING, Drawn
 from farr.plots.values import axis_title
 from farr.texts import N_
-from queries.figures import Estimate
-from queries.quantity import Floats
-from queries.scales import DATE
+from queries.agreed.scales import DATE
+from queries.answers.figures import Estimate
+from queries.answers.quantity import Floats
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from farr.errors import FarrError
-from farr.graph import Graph
+from farr.figures.graph import Graph
 from farr.plots.fonts import Script
 from farr.plots.sheet import FILL, GROUPS, INK, Drawn, shortened
 from farr.texts import N_, _

@@ -12,8 +12,8 @@ from farr.plots.shape import Laid
 from farr.plots.sheet import INK, SAMPLING, UNRELIABLE, Drawn
 from farr.plots.values import axis_title, short
 from farr.texts import N_
-from queries.answer import AnswerColumn
-from queries.figures import Estimate
+from queries.answers.answer import AnswerColumn
+from queries.answers.figures import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from queries.answer import Answer, AnswerColumn
-from queries.figures import ALL, Estimate
-from queries.scales import BAND, CODE, DATE, SEASON
+from queries.agreed.scales import BAND, CODE, DATE, SEASON
+from queries.answers.answer import Answer, AnswerColumn
+from queries.answers.figures import ALL, Estimate
 
 TIME, TERM, PAIRS, POINT, FIGURES = "time", "term", "groups", "point", "figure"
 """What statistics call their axes: times of a curve, terms of a model, pairs compared, places in a distribution, and

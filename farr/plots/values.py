@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from farr.cli.figures import figures, number
 from farr.plots.fonts import Script
 from farr.texts import N_
-from queries.answer import AnswerColumn
-from queries.figures import Estimate
+from queries.answers.answer import AnswerColumn
+from queries.answers.figures import Estimate
 
 UNITS = {"rows": N_("rows"), "patients": N_("patients")}
 """Units that Farr gives itself."""

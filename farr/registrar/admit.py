@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import grpc
 
-from farr import keys
 from farr.dialing import QUICK, Caller, code_of, explain, is_absent
 from farr.errors import FarrError
+from farr.membership import keys
 from farr.registrar.admission import Decision, Refused, decide, note_published, publication
 from farr.registrar.founding import Registrar
 from farr.registrar.renewing import own_certificate, renew_own

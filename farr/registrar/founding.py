@@ -10,9 +10,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from farr import files, home, keys
-from farr.coordinating import ADMISSION, CoordinatorAdmission, CoordinatorApplication
+from farr import files
 from farr.errors import FarrError
+from farr.membership import home, keys
+from farr.membership.coordinating import ADMISSION, CoordinatorAdmission, CoordinatorApplication
 from farr.registrar.ca import Authority, expires_at, found
 from farr.registrar.registry import FILE, Federation, Registry
 from farr.texts import _
@@ -22,7 +23,7 @@ from protocols.errors import Rejected
 from protocols.roster import REGISTRAR, Member, Roster
 from protocols.signing import IdentityKey
 from protocols.wire_pb2 import Role, Signed
-from queries.catalogue import Catalogue
+from queries.agreed.catalogue import Catalogue
 
 CA_KEY = "ca.key"
 

@@ -14,10 +14,10 @@ from protocols.errors import Rejected
 from protocols.mandate import AUDITOR, AUTHORITIES, MOST_NAMES, MOST_PROJECT, Mandate
 from protocols.roster import Member, Roster
 from protocols.wire_pb2 import Role
-from queries import places
-from queries.catalogue import Catalogue
-from queries.catalogue_file import read_catalogue
-from queries.names import offer
+from queries.agreed import places
+from queries.agreed.catalogue import Catalogue
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.names import offer
 
 NATION = "nation"
 STATISTICS = "statistics"

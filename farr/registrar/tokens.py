@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from farr import keys
 from farr.errors import FarrError
+from farr.membership import keys
 from farr.registrar.ca import APPLICANT, DAY
 from farr.registrar.founding import Registrar
 from farr.registrar.registry import Grant
@@ -18,7 +18,7 @@ from protocols import checks
 from protocols.mandate import Mandate
 from protocols.token import SCALAR_BYTES, JoinToken, encode
 from protocols.wire_pb2 import Role
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
 
 DAYS = 7
 """Life of a token, unless said otherwise."""

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlglot import exp
 
-from queries.catalogue import NumberColumn
-from queries.plan import FlagKey, Key
-from queries.predicates import Field
+from queries.agreed.catalogue import NumberColumn
+from queries.asked.plan import FlagKey, Key
+from queries.asked.predicates import Field
 from queries.sql.keys import key
 from queries.sql.predicates import is_condition, predicate
 from queries.sql.terms import Scope, bare, field, subject, value

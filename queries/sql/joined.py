@@ -11,14 +11,14 @@ from typing import Any
 
 from sqlglot import exp
 
-from queries.catalogue import Catalogue
-from queries.combine import Joint
-from queries.question import Question
+from queries.agreed.catalogue import Catalogue
+from queries.asked.combine import Joint
+from queries.asked.question import Question
+from queries.asked.view import Expression
 from queries.sql.allowed import sides_of
 from queries.sql.places import Places
 from queries.sql.single import show
 from queries.sql.terms import Scope
-from queries.view import Expression
 
 MOST_SIDES = 16
 """Most questions side by side in one statement."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from queries.plan import Key
+from queries.asked.plan import Key
 from queries.sql.terms import DATE_PARTS, Scope, bare, field, number, subject, value
 
 

@@ -9,17 +9,17 @@ from typing import Any
 
 from sqlglot import exp
 
+from queries.agreed.names import find
+from queries.asked.plan import EVERYTHING, Predicate
+from queries.asked.question import arithmetic
+from queries.asked.view import Comparison, Condition, Conjunction, Disjunction, Expression, KeyTerm, Negation
+from queries.asked.view import number as exact
 from queries.errors import StatementError
-from queries.names import find
-from queries.plan import EVERYTHING, Predicate
-from queries.question import arithmetic
 from queries.sql.advice import COMPARING
 from queries.sql.calls import arguments, is_call
 from queries.sql.keys import key
 from queries.sql.predicates import predicate
 from queries.sql.terms import Scope, bare, field, number
-from queries.view import Comparison, Condition, Conjunction, Disjunction, Expression, KeyTerm, Negation
-from queries.view import number as exact
 
 Names = Mapping[str, Expression]
 """What the aliases that a part of the statement may use stand for."""

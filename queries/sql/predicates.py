@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlglot import exp
 
+from queries.asked.plan import EVERYTHING, Every, Not, Predicate, Some
+from queries.asked.predicates import Subject, Value
 from queries.errors import StatementError
-from queries.plan import EVERYTHING, Every, Not, Predicate, Some
-from queries.predicates import Subject, Value
 from queries.sql.advice import COMPARING
 from queries.sql.terms import DATE_PARTS, Scope, bare, subject, value
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from queries.catalogue import Catalogue
-from queries.predicates import Sites
-from queries.question import Question
+from queries.agreed.catalogue import Catalogue
+from queries.asked.predicates import Sites
+from queries.asked.question import Question
 from queries.sql.allowed import sides_of
 from queries.sql.joined import joined
 from queries.sql.parse import tree_of

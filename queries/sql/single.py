@@ -6,18 +6,18 @@ from typing import Any
 
 from sqlglot import exp
 
-from queries.catalogue import Catalogue, CodeColumn
+from queries.agreed.catalogue import Catalogue, CodeColumn
+from queries.agreed.names import find
+from queries.asked.plan import Key
+from queries.asked.predicates import Sites
+from queries.asked.question import Draft, Question
+from queries.asked.view import ASCENDING, DESCENDING, Expression, Order
 from queries.errors import StatementError
-from queries.names import find
-from queries.plan import Key
-from queries.predicates import Sites
-from queries.question import Draft, Question
 from queries.sql.keys import key
 from queries.sql.outputs import Names, condition, expression
 from queries.sql.places import Places
 from queries.sql.predicates import predicate
 from queries.sql.terms import Scope, bare, whole_number
-from queries.view import ASCENDING, DESCENDING, Expression, Order
 
 
 def question_of(tree: exp.Select, scope: Scope, *, rows: int | None, groups: int | None) -> Question:

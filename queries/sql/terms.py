@@ -11,10 +11,10 @@ from types import MappingProxyType
 
 from sqlglot import exp
 
-from queries.predicates import Field, Hospital, Subject, Value, day_of
-from queries.question import Draft
+from queries.asked.predicates import Field, Hospital, Subject, Value, day_of
+from queries.asked.question import Draft
+from queries.asked.view import Expression
 from queries.sql.places import Places
-from queries.view import Expression
 
 DATE_PARTS: Mapping[type, str] = MappingProxyType(
     {exp.Year: "year", exp.Quarter: "quarter", exp.Month: "month", exp.Week: "week", exp.Day: "day"}

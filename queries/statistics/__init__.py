@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
-from queries.catalogue import NumberColumn
+from queries.agreed.catalogue import NumberColumn
+from queries.agreed.names import offer
+from queries.asked.plan import AttributeKey, BandKey, CodeKey, DateKey, FlagKey, SiteKey
 from queries.errors import StatementError
-from queries.names import offer
-from queries.plan import AttributeKey, BandKey, CodeKey, DateKey, FlagKey, SiteKey
 from queries.statistics import (
     cells,
     compared,

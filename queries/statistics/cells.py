@@ -3,7 +3,7 @@
 LOGISTIC and LOGISTIC_ODDS(event, group, ...), RELATIVE_RISK(event, group, ...), POISSON and POISSON_RATES(event, time,
 group, ...): a term for every code of a group after its first, beside an intercept. A row counts where the event and
 every group are known. The table costs what a single count costs, however many terms are read from it. How they are
-read, and which of them the noise leaves, is in ``queries/levels.py`` and ``queries/scores.py``.
+read, and which of them the noise leaves, is in ``queries/agreed/levels.py`` and ``queries/answers/scores.py``.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.canonical import encode
-from queries.catalogue import Code, NumberColumn, Table
+from queries.agreed.catalogue import Code, NumberColumn, Table
+from queries.agreed.levels import cells_of, coefficients
+from queries.answers.finding import Finding
+from queries.answers.quantity import Floats
+from queries.answers.scores import LOGISTIC, RATE, RISK, Family
+from queries.asked.canonical import encode
+from queries.asked.plan import Aggregate, Every, FlagKey, Key, Not, Predicate, Some
+from queries.asked.terms import INTERCEPT, key_terms, unlike
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, RowCount, ValueSum
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.levels import cells_of, coefficients
-from queries.plan import Aggregate, Every, FlagKey, Key, Not, Predicate, Some
-from queries.quantity import Floats
-from queries.scores import LOGISTIC, RATE, RISK, Family
-from queries.setting import Setting
 from queries.statistics.crosstab import check_keys
 from queries.statistics.interface import PLAIN, Argument, Function, Given, Reading, Statistic, Sums
-from queries.tally import Block, RowCount, ValueSum
-from queries.terms import INTERCEPT, key_terms, unlike
 
 RATIO = Reading(name="ratio")
 """The coefficients' exponentials: ratios of odds, risks or rates, and the first cell's own."""

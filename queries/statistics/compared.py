@@ -12,16 +12,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.catalogue import Code, Label, NumberColumn, Table
+from queries.agreed.catalogue import Code, Label, NumberColumn, Table
+from queries.answers.finding import Finding
+from queries.answers.quantity import Floats, NoisyBlock, Quantity
+from queries.asked.plan import Aggregate, Key
+from queries.cost.moments import Moments, moments_of
+from queries.cost.setting import Setting
+from queries.cost.tally import FULL, Block
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.moments import Moments, moments_of
-from queries.plan import Aggregate, Key
-from queries.quantity import Floats, NoisyBlock, Quantity
-from queries.setting import Setting
 from queries.statistics.interface import PLAIN, Argument, Function, Given, Reading, Statistic, Sums
 from queries.statistics.spread import variance
-from queries.tally import FULL, Block
 
 P_VALUE, STATISTIC = Reading(name="p"), Reading(name="statistic")
 """What the test is read as; the default reading is the differences."""

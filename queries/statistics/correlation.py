@@ -6,15 +6,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.catalogue import NumberColumn, Table
+from queries.agreed.catalogue import NumberColumn, Table
+from queries.answers.finding import Finding
+from queries.answers.quantity import Floats
+from queries.asked.plan import Aggregate
+from queries.cost.products import Weights, blocks_of, products, terms_of
+from queries.cost.setting import Setting
+from queries.cost.tally import FULL, Block
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.plan import Aggregate
-from queries.products import Weights, blocks_of, products, terms_of
-from queries.quantity import Floats
-from queries.setting import Setting
 from queries.statistics.interface import Argument, Function, Given, Reading, Statistic, Sums
-from queries.tally import FULL, Block
 
 CLEAR = 3.0
 """Standard deviations of noise that a column's sum of squares must exceed: below, the quotient has no normal law."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from queries.plan import Aggregate
-from queries.quantity import Quantity
-from queries.setting import Setting
+from queries.answers.quantity import Quantity
+from queries.asked.plan import Aggregate
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, RowCount
 from queries.statistics.interface import Reading, Statistic, Sums, no_cells
-from queries.tally import Block, RowCount
 
 
 class Count(Statistic):

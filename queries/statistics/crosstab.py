@@ -15,15 +15,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.association import independence, strength
-from queries.catalogue import Code, Label, Table
+from queries.agreed.catalogue import Code, Label, Table
+from queries.answers.association import independence, strength
+from queries.answers.finding import Finding
+from queries.answers.simulation import generator
+from queries.asked.plan import Aggregate, Key
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, RowCount
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.plan import Aggregate, Key
-from queries.setting import Setting
-from queries.simulation import generator
 from queries.statistics.interface import PLAIN, Argument, Function, Given, Reading, Statistic, Sums
-from queries.tally import Block, RowCount
 
 MOST_CELLS = 2_500
 """Most cells of one table."""

@@ -14,16 +14,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.catalogue import NumberColumn
+from queries.agreed.catalogue import NumberColumn
+from queries.answers.finding import Finding
+from queries.asked.plan import Aggregate, BandKey, FlagKey, Key
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, RowCount
 from queries.errors import PlanError, StatementError
-from queries.finding import Finding
-from queries.plan import Aggregate, BandKey, FlagKey, Key
-from queries.setting import Setting
 from queries.statistics.crosstab import check_keys
 from queries.statistics.interface import Argument, Function, Given, Reading, Statistic, Sums
 from queries.survival.exits import MOST_BANDS, Exits, ties_of
 from queries.survival.times import default_bands, widths_of
-from queries.tally import Block, RowCount
 
 TIME_AND_EVENT = (Argument.TIME, Argument.CONDITION)
 """What every function takes first."""

@@ -13,18 +13,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.catalogue import Code, Table
+from queries.agreed.catalogue import Code, Table
+from queries.answers.finding import Finding
+from queries.answers.quantity import Floats
+from queries.asked.plan import Aggregate, Key
+from queries.asked.terms import key_terms, unlike
+from queries.cost.setting import Setting
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.plan import Aggregate, Key
-from queries.quantity import Floats
-from queries.setting import Setting
 from queries.statistics.exits import ACROSS, MOST_FIGURES, TIME_AND_EVENT, FromExits, asked, exits_of
 from queries.statistics.interface import PLAIN, Argument, Function, Given, Reading, Sums
 from queries.survival.curve import NORMAL_95
 from queries.survival.hazards import hazards
 from queries.survival.times import FOR_COMPARISONS
-from queries.terms import key_terms, unlike
 
 STRATIFIED = "stratified"
 """The reading in which the first group is a stratum: each of its cells has hazards of its own, and no ratio."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import ClassVar
 
-from queries.catalogue import Code, NumberColumn, Table
+from queries.agreed.catalogue import Code, NumberColumn, Table
+from queries.answers.finding import Finding
+from queries.answers.quantity import Quantity
+from queries.asked.plan import Aggregate, BandKey
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, RowCount
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.plan import Aggregate, BandKey
-from queries.quantity import Quantity
-from queries.setting import Setting
 from queries.statistics.interface import Argument, Function, Given, Reading, Statistic, Sums
-from queries.tally import Block, RowCount
 
 MOST_BANDS = 32
 """Most bands that are chosen where none are named, about."""

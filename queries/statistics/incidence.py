@@ -11,16 +11,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.catalogue import NumberColumn, Table
+from queries.agreed.catalogue import NumberColumn, Table
+from queries.answers.finding import Finding
+from queries.answers.quantity import Floats
+from queries.answers.rates import Z, distances, gamma_ends, together
+from queries.asked.plan import Aggregate
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, RowCount
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.plan import Aggregate
-from queries.quantity import Floats
-from queries.rates import Z, distances, gamma_ends, together
-from queries.setting import Setting
 from queries.statistics.interface import Argument, Function, Given, Reading, Statistic, Sums
 from queries.statistics.standardised import check_strata, check_weights, reading_of, shares_of
-from queries.tally import Block, RowCount
 
 PER = 100_000.0
 """People that rates are of."""

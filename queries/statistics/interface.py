@@ -12,14 +12,14 @@ from enum import Enum
 from fractions import Fraction
 from typing import ClassVar
 
-from queries.catalogue import Code, NumberColumn, Table
+from queries.agreed.catalogue import Code, NumberColumn, Table
+from queries.answers.finding import Finding
+from queries.answers.quantity import NoisyBlock, Quantity
+from queries.asked.plan import Aggregate, Key
+from queries.asked.reading import PLAIN, Reading, check_plain
+from queries.cost.setting import Setting
+from queries.cost.tally import Block
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.plan import Aggregate, Key
-from queries.quantity import NoisyBlock, Quantity
-from queries.reading import PLAIN, Reading, check_plain
-from queries.setting import Setting
-from queries.tally import Block
 
 
 class Argument(Enum):

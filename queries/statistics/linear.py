@@ -15,17 +15,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.catalogue import Code, NumberColumn, Table
+from queries.agreed.catalogue import Code, NumberColumn, Table
+from queries.answers.finding import Finding
+from queries.answers.quantity import Floats
+from queries.asked.plan import Aggregate, Key, SiteKey
+from queries.asked.terms import INTERCEPT, key_terms, number_term, unlike
+from queries.cost.moments import moments_of
+from queries.cost.products import Products, Terms, Weights, blocks_of, products, terms_of
+from queries.cost.setting import Setting
+from queries.cost.tally import FULL, Block
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.moments import moments_of
-from queries.plan import Aggregate, Key, SiteKey
-from queries.products import Products, Terms, Weights, blocks_of, products, terms_of
-from queries.quantity import Floats
-from queries.setting import Setting
 from queries.statistics.interface import PLAIN, Argument, Function, Given, Reading, Statistic, Sums
-from queries.tally import FULL, Block
-from queries.terms import INTERCEPT, key_terms, number_term, unlike
 
 P_VALUE, EXPLAINED = Reading(name="p"), Reading(name="r2")
 """What the fit is read as; the default reading is the coefficients."""
@@ -114,7 +114,7 @@ class Linear(Statistic):
             raise PlanError("a regression has no such reading", remedy="ask LINEAR, LINEAR_TEST or R_SQUARED")
 
     def blocks(self, aggregate: Aggregate, setting: Setting) -> tuple[Block, ...]:
-        """Return the blocks of rows, values and products over complete rows, see ``queries.products``."""
+        """Return the blocks of rows, values and products over complete rows, see ``queries.cost.products``."""
         return blocks_of(aggregate, setting, _WEIGHTS)
 
     def axis(self, aggregate: Aggregate, setting: Setting, reading: Reading) -> tuple[Code, ...]:

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.catalogue import Code, Label, Table
+from queries.agreed.catalogue import Code, Label, Table
+from queries.answers.finding import Finding
+from queries.asked.plan import Aggregate
+from queries.cost.setting import Setting
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.plan import Aggregate
-from queries.setting import Setting
 from queries.statistics.exits import ACROSS, MOST_FIGURES, TIME_AND_EVENT, FromExits, asked, exits_of
 from queries.statistics.interface import PLAIN, Argument, Function, Given, Reading, Sums
 from queries.survival.logrank import logrank

@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from queries.moments import moments_of
-from queries.plan import Aggregate
-from queries.quantity import Quantity
-from queries.setting import Setting
+from queries.answers.quantity import Quantity
+from queries.asked.plan import Aggregate
+from queries.cost.moments import moments_of
+from queries.cost.setting import Setting
+from queries.cost.tally import FULL, Block
 from queries.statistics.interface import Reading, Statistic, Sums, no_cells
-from queries.tally import FULL, Block
 
 WEIGHTS = FULL, FULL, FULL // 5
 """Of rows, values and squares."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from queries.answers.quantity import Quantity
+from queries.asked.plan import Aggregate
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, PatientCount
 from queries.errors import PlanError
-from queries.plan import Aggregate
-from queries.quantity import Quantity
-from queries.setting import Setting
 from queries.statistics.interface import Reading, Statistic, Sums, no_cells
-from queries.tally import Block, PatientCount
 
 
 class Patients(Statistic):

@@ -10,23 +10,23 @@ from typing import ClassVar, NoReturn
 
 import numpy as np
 
-from queries.catalogue import Code, Label, NumberColumn, Table
+from queries.agreed.catalogue import Code, Label, NumberColumn, Table
+from queries.answers.finding import Finding
+from queries.answers.inversion import NORMAL_95, inverted, rising
+from queries.answers.quantity import Floats
+from queries.answers.tree import Tree, tree_of
+from queries.asked.plan import Aggregate, BandKey
+from queries.asked.view import number
+from queries.cost.setting import Setting
+from queries.cost.tally import FULL, Block, RowCount
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.inversion import NORMAL_95, inverted, rising
-from queries.plan import Aggregate, BandKey
-from queries.quantity import Floats
-from queries.setting import Setting
 from queries.statistics.interface import PLAIN, Argument, Function, Given, Reading, Statistic, Sums, no_cells
-from queries.tally import FULL, Block, RowCount
-from queries.tree import Tree, tree_of
-from queries.view import number
 
 QUANTILES, BELOW, CURVE = "quantiles", "below", "curve"
 """The readings; the default one is the median."""
 
 INNER = 2 * FULL // 3
-"""The weight of each level above the leaves, see ``queries.tree``."""
+"""The weight of each level above the leaves, see ``queries.answers.tree``."""
 
 MOST_POINTS = 64
 """Most quantiles, or shares, of one reading."""

@@ -12,14 +12,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.catalogue import Table
+from queries.agreed.catalogue import Table
+from queries.answers.finding import Finding
+from queries.answers.quantity import Floats
+from queries.asked.plan import Aggregate
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, RowCount
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.plan import Aggregate
-from queries.quantity import Floats
-from queries.setting import Setting
 from queries.statistics.interface import PLAIN, Function, Given, Reading, Statistic, Sums, no_cells
-from queries.tally import Block, RowCount
 
 LEVEL = 0.95
 """Of the intervals."""

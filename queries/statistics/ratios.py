@@ -16,15 +16,15 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from queries.catalogue import Table
+from queries.agreed.catalogue import Table
+from queries.answers.finding import Finding
+from queries.answers.quantity import Floats
+from queries.asked.plan import Aggregate, FlagKey
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, RowCount
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.plan import Aggregate, FlagKey
-from queries.quantity import Floats
-from queries.setting import Setting
 from queries.statistics.crosstab import check_keys
 from queries.statistics.interface import Argument, Function, Given, Reading, Statistic, Sums
-from queries.tally import Block, RowCount
 
 Z = NormalDist().inv_cdf(0.975)
 

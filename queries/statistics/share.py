@@ -11,13 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.catalogue import Table
+from queries.agreed.catalogue import Table
+from queries.answers.quantity import Floats, NoisyBlock, Quantity
+from queries.asked.plan import Aggregate, FlagKey
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, RowCount
 from queries.errors import PlanError
-from queries.plan import Aggregate, FlagKey
-from queries.quantity import Floats, NoisyBlock, Quantity
-from queries.setting import Setting
 from queries.statistics.interface import Argument, Function, Given, Reading, Statistic, Sums
-from queries.tally import Block, RowCount
 
 
 class Share(Statistic):

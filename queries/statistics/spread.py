@@ -12,15 +12,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.catalogue import NumberColumn, Table
+from queries.agreed.catalogue import NumberColumn, Table
+from queries.answers.finding import Finding
+from queries.answers.quantity import Floats, NoisyBlock, Quantity
+from queries.asked.plan import Aggregate, BandKey
+from queries.cost.moments import Moments, moments_of
+from queries.cost.setting import Setting
+from queries.cost.tally import FULL, Block, RowCount
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.moments import Moments, moments_of
-from queries.plan import Aggregate, BandKey
-from queries.quantity import Floats, NoisyBlock, Quantity
-from queries.setting import Setting
 from queries.statistics.interface import PLAIN, Argument, Function, Given, Reading, Statistic, Sums, no_cells
-from queries.tally import FULL, Block, RowCount
 
 ROOT = Reading(name="deviation")
 """The standard deviation rather than the variance."""

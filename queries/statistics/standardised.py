@@ -14,17 +14,17 @@ from typing import ClassVar, NoReturn
 
 import numpy as np
 
-from queries.catalogue import NumberColumn, Table
+from queries.agreed.catalogue import NumberColumn, Table
+from queries.agreed.populations import weights
+from queries.answers.finding import Finding
+from queries.answers.quantity import Floats
+from queries.answers.rates import Ends, Z, distances, gamma_ends, together
+from queries.asked.plan import Aggregate, BandKey, CodeKey, FlagKey, Key
+from queries.asked.view import number
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, RowCount
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.plan import Aggregate, BandKey, CodeKey, FlagKey, Key
-from queries.populations import weights
-from queries.quantity import Floats
-from queries.rates import Ends, Z, distances, gamma_ends, together
-from queries.setting import Setting
 from queries.statistics.interface import Argument, Function, Given, Reading, Statistic, Sums
-from queries.tally import Block, RowCount
-from queries.view import number
 
 INDIRECT = "ratio"
 """The reading that compares with reference rates."""

@@ -7,17 +7,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from queries.catalogue import Code, NumberColumn, Table
+from queries.agreed.catalogue import Code, NumberColumn, Table
+from queries.answers.finding import Finding
+from queries.asked.plan import Aggregate
+from queries.asked.view import number
+from queries.cost.setting import Setting
 from queries.errors import PlanError
-from queries.finding import Finding
-from queries.plan import Aggregate
-from queries.setting import Setting
 from queries.statistics.exits import TIME_AND_EVENT, FromExits, asked, exits_of, time_of
 from queries.statistics.interface import PLAIN, Argument, Function, Given, Reading, Sums
 from queries.survival.curve import Curve, curve
 from queries.survival.median import interval, median
 from queries.survival.times import FOR_CURVES, ends_of, names_of
-from queries.view import number
 
 AT, MEDIAN = "at", "median"
 """Readings beside the default, which is the whole curve."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from queries.plan import Aggregate
-from queries.quantity import Quantity
-from queries.setting import Setting
+from queries.answers.quantity import Quantity
+from queries.asked.plan import Aggregate
+from queries.cost.setting import Setting
+from queries.cost.tally import Block, ValueSum
 from queries.statistics.interface import Reading, Statistic, Sums, no_cells
-from queries.tally import Block, ValueSum
 
 
 class Total(Statistic):

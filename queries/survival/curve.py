@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from queries.quantity import Floats
+from queries.answers.quantity import Floats
 from queries.survival.exits import Exits
 
 NORMAL_95 = 1.959963984540054

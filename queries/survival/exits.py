@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from queries.quantity import Floats
+from queries.answers.quantity import Floats
 
 LEAST_AT_RISK = 3.0
 """A band is read only where those at risk are at least so many standard deviations of their noise: below, a quotient by

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from queries.quantity import Floats
+from queries.answers.quantity import Floats
 from queries.survival.exits import Exits
 from queries.survival.score import Score, score
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from queries.quantity import Floats
+from queries.answers.quantity import Floats
 from queries.survival.exits import Exits, Risk
 from queries.survival.score import score
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from queries.quantity import Floats
+from queries.answers.quantity import Floats
 
 HALF = 0.5
 """The share that is left."""

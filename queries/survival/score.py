@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from queries.quantity import Floats
+from queries.answers.quantity import Floats
 from queries.survival.exits import Exits, Risk
 
 

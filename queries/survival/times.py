@@ -7,10 +7,10 @@ from itertools import takewhile
 
 import numpy as np
 
-from queries.catalogue import Code, Label, NumberColumn
-from queries.plan import BandKey
-from queries.quantity import Floats
-from queries.view import number
+from queries.agreed.catalogue import Code, Label, NumberColumn
+from queries.answers.quantity import Floats
+from queries.asked.plan import BandKey
+from queries.asked.view import number
 
 FINEST_SHARE = 500
 """The first band ends at a five-hundredth of the column's range at the earliest."""

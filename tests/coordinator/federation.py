@@ -52,9 +52,9 @@ from protocols.wire_pb2 import (
     State,
 )
 from protocols.wire_pb2_grpc import AnalystsStub, MembershipStub, NodesStub
-from queries.canonical import encode
-from queries.catalogue_file import read_catalogue
-from queries.plan import EVERYTHING, Aggregate, Bound, CodeKey
+from queries.agreed.catalogue_file import read_catalogue
+from queries.asked.canonical import encode
+from queries.asked.plan import EVERYTHING, Aggregate, Bound, CodeKey
 from tests.queries.whole import altered, whole
 
 NAME = "harbour"

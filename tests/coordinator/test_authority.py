@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from protocols.wire_pb2 import Nothing, RequestId, State
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
 from tests.coordinator.federation import CATALOGUE, coordinator, mandate, refused, state_of
 
 DENIED = grpc.StatusCode.PERMISSION_DENIED

@@ -10,8 +10,8 @@ from protocols import roster as rosters
 from protocols.errors import Rejected
 from protocols.wire_pb2 import NodeMessage, NodeStatus, Nothing, RequestId, RosterVersion
 from protocols.wire_pb2_grpc import AnalystsStub, MembershipStub, NodesStub
-from queries.canonical import encode
-from queries.plan import Aggregate, Bound, CodeKey
+from queries.asked.canonical import encode
+from queries.asked.plan import Aggregate, Bound, CodeKey
 from tests.coordinator.federation import HOSPITALS, coordinator, refused, state_of
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT

@@ -2,8 +2,8 @@ import asyncio
 
 from protocols.farrsum.parameters import Trust
 from protocols.wire_pb2 import Note, RequestId, State
-from queries.canonical import encode
-from queries.plan import Bound
+from queries.asked.canonical import encode
+from queries.asked.plan import Bound
 from tests.coordinator.federation import HOSPITALS, coordinator
 
 

@@ -18,18 +18,18 @@ import sys
 import time
 from pathlib import Path
 
-from node import policy
-from node.approvals import binding_of
-from node.decisions import APPROVE, DENY, PAUSE, RESUME, Decisions
+from node.authority import policy
+from node.authority.approvals import binding_of
+from node.authority.decisions import APPROVE, DENY, PAUSE, RESUME, Decisions
+from node.books.ledger import Ledger
+from node.books.opening import open_checked
+from node.books.promises import Promises
+from node.books.state import FILE, StateError, open_state, read_state, transaction
 from node.gate import Gate
-from node.ledger import Ledger
-from node.opening import open_checked
-from node.promises import Promises
-from node.state import FILE, StateError, open_state, read_state, transaction
 from protocols import request as requests
 from protocols.wire_pb2 import CoordinatorMessage, Heads, Proposal, Signed
-from queries.canonical import encode
-from queries.plan import BandKey
+from queries.asked.canonical import encode
+from queries.asked.plan import BandKey
 from tests.node import rig
 from tests.node.company import Company, Played
 

@@ -12,12 +12,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node import policy
-from node.audit import TORN, Audit
-from node.ledger import Ledger
-from node.opening import open_checked
-from node.promises import Promises
-from node.state import FILE, StateError
+from node.authority import policy
+from node.books.audit import TORN, Audit
+from node.books.ledger import Ledger
+from node.books.opening import open_checked
+from node.books.promises import Promises
+from node.books.state import FILE, StateError
 from protocols import announcement as announcements
 from protocols import merkle
 from protocols import upload as uploads

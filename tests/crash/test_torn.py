@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from coordinator.errors import CoordinatorError
-from node.audit import TORN, Audit
-from node.damage import is_torn
-from node.ledger import Ledger
-from node.opening import (
+from node.books.audit import TORN, Audit
+from node.books.damage import is_torn
+from node.books.ledger import Ledger
+from node.books.opening import (
     DAMAGED,
     FULL,
     GONE,
@@ -28,8 +28,8 @@ from node.opening import (
     WAL,
     open_checked,
 )
+from node.books.state import FILE, StateError, insist_whole, read_state
 from node.serve import _alone as serving
-from node.state import FILE, StateError, insist_whole, read_state
 from tests.coordinator.federation import Federation
 from tests.node import rig
 from tests.node.test_serve import Node, make_home

@@ -7,11 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-from node.audit import Audit
-from node.ledger import Ledger
-from node.opening import open_checked
-from queries.canonical import encode
-from queries.plan import BandKey
+from node.books.audit import Audit
+from node.books.ledger import Ledger
+from node.books.opening import open_checked
+from queries.asked.canonical import encode
+from queries.asked.plan import BandKey
 from tests.node import rig
 
 WIDE = encode(rig.plan(keys=(BandKey(column="age", starts=tuple(range(120))),)))

@@ -11,21 +11,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from node.prepare import prepare
-from node.scan import Scanner
-from queries.answer import Answer, answers
-from queries.canonical import decode, encode
-from queries.catalogue import Catalogue
-from queries.catalogue_file import read_catalogue
-from queries.check import check
-from queries.figures import Estimate
-from queries.measurement import BlockNoise, Measurement, calibrate, check_headroom
-from queries.plan import Plan
-from queries.question import Question
-from queries.sensitivity import of_tally
+from node.records.prepare import prepare
+from node.scan.scan import Scanner
+from queries.agreed.catalogue import Catalogue
+from queries.agreed.catalogue_file import read_catalogue
+from queries.answers.answer import Answer, answers
+from queries.answers.figures import Estimate
+from queries.asked.canonical import decode, encode
+from queries.asked.check import check
+from queries.asked.plan import Plan
+from queries.asked.question import Question
+from queries.asked.view import AggregateTerm
+from queries.cost.measurement import BlockNoise, Measurement, calibrate, check_headroom
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import Tally, tally
 from queries.sql import read
-from queries.tally import Tally, tally
-from queries.view import AggregateTerm
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from queries.catalogue import Catalogue, CodeColumn, NumberColumn
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue import Catalogue, CodeColumn, NumberColumn
+from queries.agreed.catalogue_file import read_catalogue
 from queries.sql import read
 from tests.distributions.drawn import Codes, Drawn, Ints, steps
 from tests.distributions.pooled import SHARED, SITE, records_of

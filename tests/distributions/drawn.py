@@ -13,19 +13,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from queries.accounting import rho_of
-from queries.catalogue import Catalogue, CodeColumn, NumberColumn, Table
-from queries.finding import Finding
-from queries.measurement import Measurement, calibrate
-from queries.plan import BandKey, CodeKey, FlagKey, Key, Members
-from queries.quantity import NoisyBlock, Quantity
-from queries.question import Question
-from queries.reading import Reading
-from queries.sensitivity import of_tally
-from queries.setting import Setting
+from queries.agreed.catalogue import Catalogue, CodeColumn, NumberColumn, Table
+from queries.answers.finding import Finding
+from queries.answers.quantity import NoisyBlock, Quantity
+from queries.asked.plan import BandKey, CodeKey, FlagKey, Key, Members
+from queries.asked.question import Question
+from queries.asked.reading import Reading
+from queries.cost.accounting import rho_of
+from queries.cost.measurement import Measurement, calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.setting import Setting
+from queries.cost.tally import ProductSum, RowCount, Tally, ValueSum, tally
 from queries.statistics import STATISTICS
 from queries.statistics.interface import Sums
-from queries.tally import ProductSum, RowCount, Tally, ValueSum, tally
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -17,20 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
 
-from node.mapping import IDENTITY, read_mapping
-from node.prepare import prepare
-from node.scan import Scanner
-from queries.accounting import rho_of
-from queries.answer import Answer, answers
-from queries.canonical import decode, encode
-from queries.catalogue import Catalogue
-from queries.figures import Estimate
-from queries.measurement import Measurement, calibrate
-from queries.plan import Plan
-from queries.question import Question
-from queries.sensitivity import of_tally
+from node.records.mapping import IDENTITY, read_mapping
+from node.records.prepare import prepare
+from node.scan.scan import Scanner
+from queries.agreed.catalogue import Catalogue
+from queries.answers.answer import Answer, answers
+from queries.answers.figures import Estimate
+from queries.asked.canonical import decode, encode
+from queries.asked.plan import Plan
+from queries.asked.question import Question
+from queries.cost.accounting import rho_of
+from queries.cost.measurement import Measurement, calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import Tally, tally
 from queries.sql import read
-from queries.tally import Tally, tally
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from node import noise
-from node.prepare import prepare
-from node.scan import Scanner
-from queries.accounting import rho_of_units
-from queries.catalogue import Catalogue, Label, NumberColumn, Table
-from queries.measurement import BlockNoise, Measurement, calibrate
-from queries.plan import EVERYTHING, Aggregate, BandKey, Between, Bound, FlagKey, Part, Plan
-from queries.sensitivity import of_tally
-from queries.tally import PatientCount, Tally, tally
+from node.records.prepare import prepare
+from node.scan.scan import Scanner
+from queries.agreed.catalogue import Catalogue, Label, NumberColumn, Table
+from queries.asked.plan import EVERYTHING, Aggregate, BandKey, Between, Bound, FlagKey, Part, Plan
+from queries.cost.accounting import rho_of_units
+from queries.cost.measurement import BlockNoise, Measurement, calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import PatientCount, Tally, tally
 from tests.node.change import beyond
 
 ALPHA = 1e-6

@@ -11,7 +11,7 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
-from queries.levels import cells_of
+from queries.agreed.levels import cells_of
 from tests.distributions.clinics import Clinic, diabetes, heart, stroke
 from tests.distributions.drawn import Figures
 from tests.distributions.pooled import SHARED

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from scipy.stats.contingency import association
 
-from queries.association import independence, strength
+from queries.answers.association import independence, strength
 from tests.distributions.clinics import Clinic, diabetes, heart, stroke
 
 RELEASES = 5_000

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from queries.accounting import rho_of
-from queries.catalogue_file import read_catalogue
-from queries.figures import Estimate
-from queries.icd10 import icd10
-from queries.plan import Aggregate, CodeKey
-from queries.quantity import NoisyBlock
-from queries.reading import Reading
-from queries.setting import Setting
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.icd10 import icd10
+from queries.answers.figures import Estimate
+from queries.answers.quantity import NoisyBlock
+from queries.asked.plan import Aggregate, CodeKey
+from queries.asked.reading import Reading
+from queries.cost.accounting import rho_of
+from queries.cost.setting import Setting
 from queries.statistics import STATISTICS
 from queries.statistics.interface import Sums
 from tests.distributions.drawn import Figures, figures_of

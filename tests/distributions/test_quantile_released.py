@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from queries.catalogue_file import read_catalogue
-from queries.reading import Reading
+from queries.agreed.catalogue_file import read_catalogue
+from queries.answers.tree import tree_of
+from queries.asked.reading import Reading
 from queries.sql import read
-from queries.tree import tree_of
 from tests.distributions.drawn import Drawn, steps
 from tests.distributions.pooled import SHARED
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from queries.reading import Reading
+from queries.asked.reading import Reading
 from tests.distributions.clinics import Clinic, diabetes, heart, stroke
 from tests.distributions.drawn import Drawn, Figures
 from tests.queries.cohort import COHORT

@@ -16,10 +16,10 @@ import pytest
 
 from node import noise
 from protocols.farrsum.parameters import Trust, honest, least_survivors, parameters
-from queries.accounting import rho_of
-from queries.estimates import estimates
-from queries.measurement import BlockNoise, Measurement
-from queries.tally import RowCount
+from queries.answers.estimates import estimates
+from queries.cost.accounting import rho_of
+from queries.cost.measurement import BlockNoise, Measurement
+from queries.cost.tally import RowCount
 from tests.distributions.asked import Asked, Ints
 
 STATEMENT = "SELECT ward, COUNT(days) AS stays, AVG(days) AS days FROM stay GROUP BY ward"

@@ -23,9 +23,9 @@ from scipy import stats
 
 from node import noise
 from protocols.farrsum.parameters import Trust, honest, least_survivors, parameters
-from queries import measurement as measurements
+from queries.cost import measurement as measurements
+from queries.cost.measurement import BlockNoise, Measurement
 from queries.errors import PrivacyError
-from queries.measurement import BlockNoise, Measurement
 from tests.distributions.asked import Asked, Floats, Ints, names
 from tests.distributions.rounds import Rounds
 

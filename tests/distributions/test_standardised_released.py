@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
 from queries.sql import read
 from tests.distributions.drawn import Drawn, Figures
 from tests.distributions.pooled import SHARED, Released, column, record

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from pandas import DataFrame
 
-from queries.catalogue import Catalogue
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue import Catalogue
+from queries.agreed.catalogue_file import read_catalogue
 from tests.distributions.pooled import SHARED
 
 SMALL = SHARED / "multicentre_trials_small"

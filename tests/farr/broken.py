@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import closing, contextmanager, suppress
 
-from farr import keys
+from farr.membership import keys
 from farr.registrar.ca import found
 from protocols.wire_pb2 import Role
 

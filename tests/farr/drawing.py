@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from farr.result import Result, Sites
-from queries.answer import Answer, AnswerColumn, AnswerRow
-from queries.figures import Estimate
+from farr.figures.result import Result, Sites
+from queries.answers.answer import Answer, AnswerColumn, AnswerRow
+from queries.answers.figures import Estimate
 
 SEX = {"F": "女", "M": "男"}
 BANDS = {"0-39": "0-39", "40-79": "40-79", "80-120": "80-120"}

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from farr import home as homes
 from farr.client import Federation
 from farr.federation import Known, read
-from farr.home import Home
+from farr.membership import home as homes
+from farr.membership.home import Home
 from protocols import PROTOCOL_VERSION, ring
 from protocols import announcement as announcements
 from protocols import release as releases
@@ -33,13 +33,13 @@ from protocols.wire_pb2 import (
     SiteProgress,
     State,
 )
-from queries.accounting import rho_of_units
-from queries.canonical import decode
-from queries.catalogue_file import read_catalogue
-from queries.measurement import calibrate
-from queries.plan import Plan
-from queries.sensitivity import of_tally
-from queries.tally import tally
+from queries.agreed.catalogue_file import read_catalogue
+from queries.asked.canonical import decode
+from queries.asked.plan import Plan
+from queries.cost.accounting import rho_of_units
+from queries.cost.measurement import calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import tally
 
 CATALOGUE = """
 name = "harbour"

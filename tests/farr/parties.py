@@ -10,14 +10,14 @@ from contextlib import contextmanager
 
 from coordinator.serve import serve
 from coordinator.settings import CoordinatorSettings
-from farr import coordinating, keys
-from farr.coordinating import CoordinatorAdmission, CoordinatorApplication
+from farr.membership import coordinating, keys
+from farr.membership.coordinating import CoordinatorAdmission, CoordinatorApplication
 from farr.registrar.founding import found_federation
 from farr.registrar.tokens import Invitation, give
 from protocols import joining
 from protocols.token import decode
 from protocols.wire_pb2 import Role
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
 
 CATALOGUE = b"""
 name = "ward"

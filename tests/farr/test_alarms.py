@@ -6,9 +6,9 @@ import math
 import pytest
 
 from farr import texts
-from farr.alarms import alarms_of, series_of, to_plain
 from farr.errors import FarrError
-from farr.methods import Method
+from farr.figures.alarms import alarms_of, series_of, to_plain
+from farr.figures.methods import Method
 from queries.errors import PlanError
 from queries.series import Alarms, Judged
 from tests.farr import drawing

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from farr import approving
 from farr.errors import FarrError
-from farr.office import Office
-from farr.states import RequestState, age, in_words
-from node import approvals
-from node.decisions import Decisions
+from farr.hospital import approving
+from farr.hospital.office import Office
+from farr.questions.states import RequestState, age, in_words
+from node.authority import approvals
+from node.authority.decisions import Decisions
 from protocols import request as requests
 from protocols.wire_pb2 import Proposal
-from queries.canonical import encode
-from queries.plan import EVERYTHING, Between, Members
+from queries.asked.canonical import encode
+from queries.asked.plan import EVERYTHING, Between, Members
 from tests.node.rig import NOW, POLICY, Rig, announce, key_of, plan, request, roster
 
 HOLDING = POLICY.replace('approval_purposes = "none"', 'approval_purposes = ["test"]')

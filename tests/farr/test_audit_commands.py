@@ -7,11 +7,11 @@ import shutil
 
 import pytest
 
-from farr import home as homes
 from farr.cli.main import main
-from farr.home import Home
-from node.audit import Audit
-from node.state import FILE, open_state
+from farr.membership import home as homes
+from farr.membership.home import Home
+from node.books.audit import Audit
+from node.books.state import FILE, open_state
 from protocols import roster as rosters
 from protocols.credentials import Credentials
 from protocols.wire_pb2 import Role
@@ -91,7 +91,9 @@ def test_the_operator_is_told_what_was_lost_and_decides(folder, tmp_path, capsys
     node = rig.Rig(folder, number=0)
     heads_of(node).take([signed], rig.roster)
     node.close()
-    monkeypatch.setattr("farr.nodes.certificate_days", lambda *_given: 300)  # this home's certificate is a stand-in
+    monkeypatch.setattr(
+        "farr.hospital.nodes.certificate_days", lambda *_given: 300
+    )  # this home's certificate is a stand-in
     assert main(["node", "status", *home], {}) == 0
     assert "farr node audit recover" in said(capsys)
     assert main(["node", "audit", "recover", *home], {}) == 1

@@ -10,13 +10,14 @@ import pytest
 from rich.cells import cell_len
 
 import farr
-from farr import home as homes
-from farr import nodes, texts
+from farr import texts
 from farr.cli import figures, main
 from farr.errors import FarrError
-from farr.states import read as read_state
+from farr.hospital import nodes
+from farr.membership import home as homes
+from farr.questions.states import read as read_state
 from protocols.wire_pb2 import RequestStatus, SiteProgress, State
-from queries.answer import Estimate
+from queries.answers.answer import Estimate
 from tests.farr import harbour
 
 BY_SEX = "SELECT sex AS 性别, COUNT(*) AS 人数 FROM stay GROUP BY sex"
@@ -353,7 +354,7 @@ def test_figures_show_the_digits_that_the_noise_leaves(value, low, high, shown):
 
 def test_every_flag_has_a_mark():
     """No flag of an answer is dropped on its way to a person."""
-    from queries.answer import FLAGS
+    from queries.answers.answer import FLAGS
 
     assert FLAGS.keys() == figures.MARKS.keys()
 

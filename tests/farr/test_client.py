@@ -9,23 +9,24 @@ from dataclasses import replace
 
 import pytest
 
-from farr import connect, federation, opening
-from farr.asking import Terms, half_widths, settings
+from farr import connect, federation
 from farr.errors import FarrError
-from farr.states import failure
-from farr.states import read as read_state
+from farr.questions import opening
+from farr.questions.asking import Terms, half_widths, settings
+from farr.questions.states import failure
+from farr.questions.states import read as read_state
 from protocols import release as releases
 from protocols import request as requests
 from protocols import roster as rosters
 from protocols.errors import Rejected
 from protocols.farrsum.parameters import Trust
 from protocols.wire_pb2 import Note, RequestStatus, SiteProgress, State
-from queries.accounting import rho_of_units
-from queries.build import count
+from queries.asked.build import count
+from queries.cost.accounting import rho_of_units
+from queries.cost.measurement import calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import tally
 from queries.errors import StatementError
-from queries.measurement import calibrate
-from queries.sensitivity import of_tally
-from queries.tally import tally
 from tests.farr import harbour
 
 BY_SEX = "SELECT sex AS 性别, COUNT(*) AS 人数 FROM stay GROUP BY sex"

@@ -13,23 +13,23 @@ from rich.console import Console
 
 import farr
 from farr import texts
-from farr.asked import apart, asked
-from farr.asking import Terms
 from farr.cli import main
-from farr.comparison import compare
 from farr.errors import FarrError
-from farr.open_ends import uncut
-from farr.saved import read
-from queries.accounting import rho_of_units
-from queries.answer import answers
-from queries.catalogue_file import read_catalogue
-from queries.figures import Estimate
-from queries.measurement import calibrate
-from queries.sensitivity import of_tally
+from farr.figures.asked import apart, asked
+from farr.figures.comparison import compare
+from farr.figures.open_ends import uncut
+from farr.figures.saved import read
+from farr.questions.asking import Terms
+from queries.agreed.catalogue_file import read_catalogue
+from queries.answers.answer import answers
+from queries.answers.figures import Estimate
+from queries.cost.accounting import rho_of_units
+from queries.cost.measurement import calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import tally
 from queries.series import Verdict, figure
 from queries.series import compare as change
 from queries.sql import read as read_sql
-from queries.tally import tally
 from tests.farr import drawing, harbour
 from tests.farr.drawing import answer, estimate, key
 

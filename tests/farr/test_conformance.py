@@ -7,10 +7,10 @@ import pytest
 
 from farr import texts
 from farr.cli.main import main
-from farr.conformance import FINE, LOOK, NEVER, verdict
-from farr.derivations import in_words
-from node.report import ColumnReport
-from queries.catalogue_file import read_catalogue
+from farr.hospital.conformance import FINE, LOOK, NEVER, verdict
+from farr.hospital.derivations import in_words
+from node.records.report import ColumnReport
+from queries.agreed.catalogue_file import read_catalogue
 from tests.node import care
 
 MAPPING = """

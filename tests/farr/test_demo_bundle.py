@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import farr
-from node.mapping import read_mapping
-from queries.catalogue import Catalogue, CodeColumn, DateColumn, NumberColumn
-from queries.catalogue_file import read_catalogue
+from node.records.mapping import read_mapping
+from queries.agreed.catalogue import Catalogue, CodeColumn, DateColumn, NumberColumn
+from queries.agreed.catalogue_file import read_catalogue
 
 DEMO = Path(farr.__file__).parent / "demo"
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"

@@ -10,20 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from farr import joining, keys, nodes
 from farr.cli import join as join_command
 from farr.dialing import Caller
 from farr.doctor import disk, network
 from farr.doctor.way import way_to
 from farr.errors import FarrError
+from farr.hospital import nodes
+from farr.membership import joining, keys
 from farr.registrar.admission import revoke
 from farr.registrar.admit import admit, publish
 from farr.registrar.founding import at_work
-from node import policy
-from node.audit import ROLLED_BACK, Audit
+from node.authority import policy
+from node.books.audit import ROLLED_BACK, Audit
+from node.books.state import StateError, open_state, transaction
 from node.serve import site_key
 from node.settings import Source, write_source
-from node.state import StateError, open_state, transaction
 from protocols.wire_pb2 import Role
 from tests.farr import broken, parties
 from tests.farr.parties import invite

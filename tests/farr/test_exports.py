@@ -9,8 +9,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from farr import exports, texts
+from farr import texts
 from farr.errors import FarrError
+from farr.figures import exports
 from tests.farr import drawing
 from tests.farr.drawing import answer, estimate, figure, key, result
 

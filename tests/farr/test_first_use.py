@@ -7,10 +7,10 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from farr import nodes
 from farr.channel import Line
 from farr.cli.figures import footnotes
 from farr.errors import FarrError
+from farr.hospital import nodes
 from farr.problems import problem_of
 from node import serve
 from protocols.errors import Rejected

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from farr.errors import FarrError
-from farr.graph import graph_of
-from queries.answer import Answer, AnswerColumn, AnswerRow
-from queries.figures import Estimate
+from farr.figures.graph import graph_of
+from queries.answers.answer import Answer, AnswerColumn, AnswerRow
+from queries.answers.figures import Estimate
 
 LABELS = {"I10": "hypertension", "E11": "diabetes", "*": "all"}
 

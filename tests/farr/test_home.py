@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farr import files, home, keys
+from farr import files
 from farr.errors import FarrError
+from farr.membership import home, keys
 from protocols.credentials import Credentials
 from protocols.token import PREFIX, JoinToken
 from protocols.wire_pb2 import Role, Signed

@@ -13,14 +13,14 @@ import pytest
 
 import farr
 from benchmarks.model_data import Hospital, whole
-from farr.indicator_report import report_of
-from farr.indicators import Run, Scope, round_of
-from farr.periods import period_of
-from farr.signed_packs import read, shipped
-from queries.answer import Answer, AnswerColumn, AnswerRow
-from queries.catalogue_file import read_catalogue
-from queries.figures import Estimate
-from queries.pack import FIGURE
+from farr.packs.indicator_report import report_of
+from farr.packs.indicators import Run, Scope, round_of
+from farr.packs.signed_packs import read, shipped
+from farr.questions.periods import period_of
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.pack import FIGURE
+from queries.answers.answer import Answer, AnswerColumn, AnswerRow
+from queries.answers.figures import Estimate
 from tests.distributions.pooled import SITE, records_of
 from tests.farr.pooled_indicators import PUBLIC, standardised_mortality, survival, truths
 

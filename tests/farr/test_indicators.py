@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 
 import farr
-from farr import asking as askings
-from farr.asking import Terms
 from farr.errors import FarrError
-from farr.foreseeing import SUPPRESS, display_of, expected
-from farr.indicators import MOST_REASON, Run, Scope, reason_of, round_of
-from farr.pack_check import faults_of
-from farr.pack_document import document
-from farr.periods import period_of
-from farr.signed_packs import beside, find, read, shipped, signature_of, trusted
+from farr.packs.indicators import MOST_REASON, Run, Scope, reason_of, round_of
+from farr.packs.pack_check import faults_of
+from farr.packs.pack_document import document
+from farr.packs.signed_packs import beside, find, read, shipped, signature_of, trusted
+from farr.questions import asking as askings
+from farr.questions.asking import Terms
+from farr.questions.foreseeing import SUPPRESS, display_of, expected
+from farr.questions.periods import period_of
 from protocols.roster import REGISTRAR
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.pack_file import read_pack
+from queries.asked.plan import Members, Not, SiteIs
+from queries.cost.tally import FULL, tally
 from queries.errors import QueryError
-from queries.pack_file import read_pack
-from queries.plan import Members, Not, SiteIs
-from queries.tally import FULL, tally
 from tests.farr import harbour
 
 ROOT = Path(farr.__file__).parent

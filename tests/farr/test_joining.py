@@ -12,10 +12,11 @@ import grpc
 import pytest
 
 from coordinator.membership import MembershipService
-from farr import admitted, dialing, home, joining, keys
-from farr.coordinating import checked_address
+from farr import dialing
 from farr.dialing import Caller, diagnose
 from farr.errors import FarrError
+from farr.membership import admitted, home, joining, keys
+from farr.membership.coordinating import checked_address
 from farr.registrar import admission
 from farr.registrar.admit import admit, caller_of, publish
 from farr.registrar.ca import found

@@ -12,9 +12,9 @@ from farr.errors import FarrError
 from farr.lab import hospitals, processes, record, up, watchdog
 from farr.lab.node_homes import policy_with
 from farr.lab.processes import Process
-from node import policy as policies
-from queries.accounting import rho_of, units
-from queries.catalogue_file import read_catalogue
+from node.authority import policy as policies
+from queries.agreed.catalogue_file import read_catalogue
+from queries.cost.accounting import rho_of, units
 from tests.farr.harbour import CATALOGUE
 
 SLEEPER = "import time; time.sleep(60)"

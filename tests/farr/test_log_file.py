@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from farr import log_file
 from farr.errors import FarrError
+from farr.hospital import log_file
 from protocols import checkpoint as checkpoints
 from protocols import merkle
 from protocols import roster as rosters

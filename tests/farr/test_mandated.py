@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from farr.asking import Terms
 from farr.errors import FarrError
-from farr.mandated import MOST_PATIENCE, patience_of
+from farr.questions.asking import Terms
+from farr.questions.mandated import MOST_PATIENCE, patience_of
 from protocols.request import LONGEST_LIFE
 from queries.errors import AuthorityError
 from tests.farr import harbour

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from farr.cli import main
-from node.mapping import read_mapping
-from queries.catalogue import CodeColumn, DateColumn
-from queries.catalogue_file import read_catalogue
+from node.records.mapping import read_mapping
+from queries.agreed.catalogue import CodeColumn, DateColumn
+from queries.agreed.catalogue_file import read_catalogue
 from queries.sql import read
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,23 +7,23 @@ from dataclasses import replace
 
 import pytest
 
-from farr import home as homes
 from farr.cli.main import main
-from node import policy
-from node.audit import Audit
-from node.decisions import Decisions
-from node.ledger import Caps, Charge, Ledger
-from node.newcomers import counted, meet
+from farr.membership import home as homes
+from node.authority import policy
+from node.authority.decisions import Decisions
+from node.authority.newcomers import counted, meet
+from node.books.audit import Audit
+from node.books.ledger import Caps, Charge, Ledger
+from node.books.state import open_state, transaction
 from node.settings import Source, write_source
-from node.state import open_state, transaction
 from protocols import request as requests
 from protocols import roster as rosters
 from protocols.credentials import Credentials
 from protocols.request import Request
 from protocols.wire_pb2 import Role
-from queries.accounting import rho_of, units
-from queries.canonical import encode
-from queries.plan import EVERYTHING, Aggregate, Bound, CodeKey
+from queries.asked.canonical import encode
+from queries.asked.plan import EVERYTHING, Aggregate, Bound, CodeKey
+from queries.cost.accounting import rho_of, units
 from tests.coordinator.federation import CATALOGUE, HOSPITALS, NAME, Federation
 from tests.queries.whole import whole
 

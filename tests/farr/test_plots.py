@@ -12,7 +12,7 @@ from farr.errors import FarrError
 from farr.plots import draw, fonts
 from farr.plots.places import ticks_of
 from farr.plots.shape import Shape, laid_out
-from queries.figures import Estimate
+from queries.answers.figures import Estimate
 from tests.farr import drawing
 from tests.farr.drawing import answer, estimate, figure, key, result
 

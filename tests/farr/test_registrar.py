@@ -10,8 +10,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from farr import keys
 from farr.errors import FarrError
+from farr.membership import keys
 from farr.registrar import admit as visits
 from farr.registrar.admission import decide, note_published, publication, revoke
 from farr.registrar.ca import Authority, found

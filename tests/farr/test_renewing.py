@@ -15,15 +15,16 @@ import pytest
 from cryptography import x509
 
 from coordinator.membership import MembershipService
-from farr import dialing, files, home, joining, keys, renewing
+from farr import dialing, files
 from farr.errors import FarrError
+from farr.membership import home, joining, keys, renewing
 from farr.registrar import admission
 from farr.registrar.admission import decide, publication
 from farr.registrar.admit import admit, publish
 from farr.registrar.ca import DAY
 from farr.registrar.founding import at_work
 from farr.registrar.renewing import own_certificate, renew_own
-from node import policy
+from node.authority import policy
 from node.settings import Source, write_source
 from protocols import joining as applications
 from protocols.wire_pb2 import Admission, Nothing, Role

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from farr import ruling_words
+from farr.hospital import ruling_words
 from farr.texts import use
 
 

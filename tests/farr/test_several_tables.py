@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from farr import texts
-from farr.asking import Terms, half_widths
 from farr.cli.figures import answer_table, footnotes
-from farr.result import flag_texts
+from farr.figures.result import flag_texts
+from farr.questions.asking import Terms, half_widths
 from protocols.wire_pb2 import Note
-from queries.view import Pages
+from queries.asked.view import Pages
 from tests.farr import harbour
 
 STATEMENT = "SELECT sex AS 性别, COUNT(*) AS 人数, COUNT(*) FILTER (WHERE sex = 'F') AS f FROM stay GROUP BY sex"

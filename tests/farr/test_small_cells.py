@@ -3,8 +3,8 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from farr.cli.figures import figures
-from queries.answer import Answer, AnswerColumn, AnswerRow, with_small_cells
-from queries.figures import Estimate
+from queries.answers.answer import Answer, AnswerColumn, AnswerRow, with_small_cells
+from queries.answers.figures import Estimate
 
 
 def figure(value, *flags):

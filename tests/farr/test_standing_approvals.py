@@ -9,23 +9,23 @@ from pathlib import Path
 import pytest
 
 import farr
-from farr import signed_packs
 from farr.errors import FarrError
-from farr.indicators import Run, Scope, round_of
-from farr.office import Office
-from farr.periods import period_of
-from farr.signed_packs import read, shipped
-from farr.standing_approvals import Terms, add, items_of_pack, listed, to_plain, withdraw
-from node import policy, standing
-from node.compiled import Compiler
-from node.decisions import STANDING, Decisions
-from node.proposals import Bench
-from node.standing import Limits
-from node.state import open_state, transaction
+from farr.hospital.office import Office
+from farr.hospital.standing_approvals import Terms, add, items_of_pack, listed, to_plain, withdraw
+from farr.packs import signed_packs
+from farr.packs.indicators import Run, Scope, round_of
+from farr.packs.signed_packs import read, shipped
+from farr.questions.periods import period_of
+from node.authority import policy, standing
+from node.authority.decisions import STANDING, Decisions
+from node.authority.proposals import Bench
+from node.authority.standing import Limits
+from node.books.state import open_state, transaction
+from node.scan.compiled import Compiler
 from protocols.request import Request
 from protocols.roster import REGISTRAR
-from queries.catalogue_file import read_catalogue
-from queries.pack_items import items_of
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.pack_items import items_of
 from queries.sql import read as read_sql
 from tests.node.rig import POLICY, roster
 

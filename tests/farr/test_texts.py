@@ -12,12 +12,13 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 import farr
-from farr import tables, texts
+from farr import texts
+from farr.figures import tables
+from farr.figures.result import MECHANISM
 from farr.problems import problem_of
-from farr.result import MECHANISM
 from protocols.codes import ADVICE
-from queries.answer import FLAGS
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
+from queries.answers.answer import FLAGS
 from queries.errors import StatementError
 from queries.sql import read
 

@@ -11,13 +11,13 @@ import pytest
 from benchmarks import year, year_pages
 from benchmarks.year_rates import AD_HOC, FEDERATIONS, SPREAD, Federation
 from benchmarks.year_simulation import MONTH, YEAR, Simulation, model, monthly, scope_of
-from farr.asking import Terms, prepare
 from farr.cli.query import foresee
-from farr.foreseeing import expected
-from farr.indicators import Run, round_of
-from queries.accounting import rho_of
-from queries.figures import CAUTION
-from queries.foresight import NORMAL_95
+from farr.packs.indicators import Run, round_of
+from farr.questions.asking import Terms, prepare
+from farr.questions.foreseeing import expected
+from queries.answers.figures import CAUTION
+from queries.answers.foresight import NORMAL_95
+from queries.cost.accounting import rho_of
 from queries.sql import read
 
 TEN, FIFTY, _PROVINCE, CITY = FEDERATIONS

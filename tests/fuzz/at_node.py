@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from node import policy
-from node.mapping import SourceError, read_mapping
+from node.authority import policy
+from node.authority.policy import PolicyError
 from node.membership import Membership
-from node.policy import PolicyError
+from node.records.mapping import SourceError, read_mapping
 from node.refusal import Replier
 from protocols import announcement as announcements
 from protocols import checkpoint as checkpoints
@@ -23,7 +23,7 @@ from protocols.credentials import Credentials
 from protocols.errors import Rejected
 from protocols.release import Release
 from protocols.wire_pb2 import Confirm, CoordinatorMessage, Heads, Proposal, Role, Unmask
-from queries.canonical import encode
+from queries.asked.canonical import encode
 from tests.fuzz.trying import Parser, as_message, as_text
 from tests.node import rig
 from tests.node.company import Company, Played

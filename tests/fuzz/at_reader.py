@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from google.protobuf.message import DecodeError
 
-from farr import admitted, evidence, federation, log_file
+from farr import evidence, federation
 from farr.errors import FarrError
-from node.compiled import Compiler
+from farr.hospital import log_file
+from farr.membership import admitted
+from node.scan.compiled import Compiler
 from protocols import joining, mandate, merkle, token
 from protocols import release as releases
 from protocols import roster as rosters
@@ -26,12 +28,12 @@ from protocols.hashing import digest
 from protocols.signing import IdentityKey
 from protocols.wire_pb2 import Admission, Application, Description, Evidence, Logged, Mandate, Role, Signed
 from protocols.wire_pb2 import JoinToken as JoinTokenMessage
-from queries.canonical import decode, encode
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.pack_file import read_pack
+from queries.asked.canonical import decode, encode
+from queries.asked.view import Pages, check_pages
 from queries.errors import QueryError, StatementError
-from queries.pack_file import read_pack
 from queries.sql import read
-from queries.view import Pages, check_pages
 from tests.farr import harbour, proven
 from tests.fuzz.trying import Parser, as_bytes, as_json, as_message, as_text
 from tests.node import rig

@@ -27,7 +27,9 @@ REGISTRY = re.compile(
     """
 )
 GENERAL_RANDOMNESS = ("random", "numpy.random")
-SIMULATION = "queries/simulation.py"  # seeded by what was released already, for intervals and p-values at the client
+SIMULATION = (
+    "queries/answers/simulation.py"  # seeded by what was released already, for intervals and p-values at the client
+)
 PICKLES = {"pickle", "cloudpickle", "dill", "marshal", "shelve"}
 AMBIENT_METHODS = {"now", "utcnow", "today", "generate", "generate_key", "urandom", "read_text", "read_bytes"}
 AMBIENT_FUNCTIONS = {"open", "print", "input", "exec", "eval"}
@@ -148,7 +150,7 @@ def test_no_general_purpose_randomness_and_no_pickle():
 
 def test_nothing_near_noise_or_masks_can_simulate():
     """Draws that are seeded by a release serve the reading of releases only: no node and no protocol imports them."""
-    found = [shown(path) for path in modules("node", "protocols") if "queries.simulation" in imported(path)]
+    found = [shown(path) for path in modules("node", "protocols") if "queries.answers.simulation" in imported(path)]
     assert found == []
 
 

@@ -13,23 +13,23 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-from node import policy
 from node.answer import Answerer
-from node.compiled import Compiler
+from node.authority import policy
+from node.books.ledger import Ledger
+from node.books.promises import Promises
+from node.books.state import open_state, read_state
 from node.desk import Desk
 from node.gate import Gate
-from node.ledger import Ledger
 from node.link import Link
 from node.membership import Membership
-from node.promises import Promises
 from node.refusal import Replier
+from node.scan.compiled import Compiler
 from node.seats import Seats
-from node.state import open_state, read_state
 from protocols import release as releases
 from protocols import ring
 from protocols.credentials import Credentials
 from protocols.wire_pb2 import Role
-from queries.accounting import rho_of, units
+from queries.cost.accounting import rho_of, units
 from tests.coordinator.federation import HOSPITALS, NAME, Federation, Running
 
 POLICY = """

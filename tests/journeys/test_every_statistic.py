@@ -13,10 +13,10 @@ from farr.lab import up as labs
 from farr.lab.hospitals import in_folders
 from farr.lab.node_homes import policy_with
 from farr.lab.watchdog import Watch
-from node.mapping import read_mapping
-from node.prepare import prepare
-from node.scan import Scanner
-from queries.catalogue_file import read_catalogue
+from node.records.mapping import read_mapping
+from node.records.prepare import prepare
+from node.scan.scan import Scanner
+from queries.agreed.catalogue_file import read_catalogue
 from queries.sql import read
 from queries.statistics import FUNCTIONS
 from tests.distributions.pooled import Records

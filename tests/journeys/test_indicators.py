@@ -11,7 +11,7 @@ import pytest
 import farr
 from benchmarks.model_data import Hospital
 from farr.lab.node_homes import policy_of
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
 from tests.farr.pooled_indicators import truths
 
 MODEL = Path(farr.__file__).parent / "model" / "model.toml"

@@ -11,7 +11,7 @@ from farr.lab import up as labs
 from farr.lab.hospitals import in_folders
 from farr.lab.node_homes import policy_with
 from farr.lab.watchdog import Watch
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
 
 RELEASES = 300
 HOSPITALS = 10

@@ -7,10 +7,10 @@ from typing import Any
 
 import duckdb
 
-from node.mapping import SourceMapping
-from node.prepare import Prepared, prepare
-from queries.catalogue import Catalogue
-from queries.catalogue_file import read_catalogue
+from node.records.mapping import SourceMapping
+from node.records.prepare import Prepared, prepare
+from queries.agreed.catalogue import Catalogue
+from queries.agreed.catalogue_file import read_catalogue
 from tests.node.ward import SITE_KEY
 
 HEADER = "pid,came,left,kind,dx,others,poa,item\n"

@@ -6,11 +6,11 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from node.expressions import Site
-from node.statement import Statement, compile_tally, lay_out
-from queries.catalogue import Catalogue
-from queries.sensitivity import of_tally
-from queries.tally import Tally
+from node.scan.expressions import Site
+from node.scan.statement import Statement, compile_tally, lay_out
+from queries.agreed.catalogue import Catalogue
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import Tally
 
 
 def beyond(change: NDArray[np.int64], tally: Tally) -> dict[int, str]:

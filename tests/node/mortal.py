@@ -16,14 +16,14 @@ import sys
 import time
 from pathlib import Path
 
-from node import policy
+from node.authority import policy
+from node.books.ledger import Ledger
+from node.books.promises import Promises
+from node.books.state import read_state
 from node.gate import Gate
-from node.ledger import Ledger
-from node.promises import Promises
-from node.state import read_state
 from protocols.wire_pb2 import Signed
-from queries.canonical import encode
-from queries.plan import BandKey
+from queries.asked.canonical import encode
+from queries.asked.plan import BandKey
 from tests.node.company import Company, Played
 from tests.node.rig import SITE, Rig, announce, freeze_of, plan, request
 

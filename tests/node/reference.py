@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from queries.catalogue import Catalogue, Table
-from queries.domains import domain
-from queries.measurement import clamp_of
-from queries.plan import (
+from queries.agreed.catalogue import Catalogue, Table
+from queries.agreed.domains import domain
+from queries.asked.plan import (
     BandKey,
     Between,
     CodeKey,
@@ -31,7 +30,8 @@ from queries.plan import (
     SiteKey,
     Some,
 )
-from queries.tally import Measure, PatientCount, ProductSum, RowCount, Tally
+from queries.cost.measurement import clamp_of
+from queries.cost.tally import Measure, PatientCount, ProductSum, RowCount, Tally
 
 Row = Mapping[str, Any]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from node import policy
 from node.answer import Answerer
-from node.compiled import Compiler
+from node.authority import policy
+from node.books.state import open_state
 from node.noise import noisy_vector
 from node.refusal import Replier
+from node.scan.compiled import Compiler
 from node.seats import Seats
-from node.state import open_state
 from protocols import announcement as announcements
 from protocols import request as requests
 from protocols import roster as rosters
@@ -31,10 +31,10 @@ from protocols.request import Request
 from protocols.roster import Member, Roster
 from protocols.signing import IdentityKey, sign
 from protocols.wire_pb2 import OpenEpoch, Role
-from queries.accounting import rho_of, units
-from queries.canonical import encode
-from queries.catalogue_file import read_catalogue
-from queries.plan import EVERYTHING, Aggregate, Bound, CodeKey
+from queries.agreed.catalogue_file import read_catalogue
+from queries.asked.canonical import encode
+from queries.asked.plan import EVERYTHING, Aggregate, Bound, CodeKey
+from queries.cost.accounting import rho_of, units
 from tests.queries.whole import altered, whole
 
 NOW = 1_800_000_000

@@ -10,20 +10,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from node.audit import Audit
-from node.compiled import Compiler
-from node.ledger import Ledger
+from node.books.audit import Audit
+from node.books.ledger import Ledger
+from node.scan.compiled import Compiler
 from protocols import announcement as announcements
 from protocols import ring, upload
 from protocols.errors import Rejected
 from protocols.signing import sign
 from protocols.wire_pb2 import Note, Role, Signed
-from queries.accounting import rho_of_units
-from queries.canonical import encode
-from queries.measurement import calibrate
-from queries.plan import Aggregate, Bound, SiteKey
-from queries.sensitivity import of_tally
-from queries.tally import tally
+from queries.asked.canonical import encode
+from queries.asked.plan import Aggregate, Bound, SiteKey
+from queries.cost.accounting import rho_of_units
+from queries.cost.measurement import calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import tally
 from tests.node.rig import (
     HOSPITALS,
     NAME,
@@ -333,7 +333,8 @@ def test_a_fault_leaves_a_code_and_a_random_reference(rig):
 
 def test_faults_do_not_fill_the_disk(rig, monkeypatch):
     """Only the newest faults are kept, and only so many refusals a day enter the audit log."""
-    from node import audit, refusal
+    from node import refusal
+    from node.books import audit
 
     rig.records.fault = ValueError("no")
     for _ in range(refusal.MOST_FILES + 3):

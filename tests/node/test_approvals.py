@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from node import approvals
-from node.approvals import Held, binding_of
-from node.audit import Audit
-from node.decisions import APPROVE, DENY, REVOKE, Decisions
-from node.ledger import Ledger
-from node.policy import load
-from node.state import transaction
+from node.authority import approvals
+from node.authority.approvals import Held, binding_of
+from node.authority.decisions import APPROVE, DENY, REVOKE, Decisions
+from node.authority.policy import load
+from node.books.audit import Audit
+from node.books.ledger import Ledger
+from node.books.state import transaction
 from protocols import announcement as announcements
 from protocols import request as requests
 from protocols import upload as uploads
@@ -96,7 +96,7 @@ def test_an_approval_is_void_once_anything_it_rests_on_changed(rig, what):
     decide(rig, APPROVE)
     changes = dict(CHANGED[what])
     if "plan" in changes:
-        from queries.canonical import encode
+        from queries.asked.canonical import encode
 
         changes["plan"] = encode(changes["plan"])
     assert approvals.covering(rig.connection, held(rig)) is not None

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from node import attesting
-from node.attesting import Attesting
+from node.books import attesting
+from node.books.attesting import Attesting
 from protocols.wire_pb2 import Signed
 
 QUIET, LONGEST = 0.2, 0.9

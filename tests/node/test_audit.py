@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from node.audit import MOST_REFUSALS, REFUSED, STARTED, Audit
-from node.state import open_state, transaction
+from node.books.audit import MOST_REFUSALS, REFUSED, STARTED, Audit
+from node.books.state import open_state, transaction
 from protocols.errors import Rejected
 
 

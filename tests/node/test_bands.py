@@ -10,10 +10,10 @@ import ibis
 import numpy as np
 import pytest
 
-from node.expressions import Site, row_cell
-from queries.catalogue import Catalogue, Label, NumberColumn, Table
-from queries.plan import BandKey
-from queries.tree import MOST_LEAVES, stride_of, tree_of
+from node.scan.expressions import Site, row_cell
+from queries.agreed.catalogue import Catalogue, Label, NumberColumn, Table
+from queries.answers.tree import MOST_LEAVES, stride_of, tree_of
+from queries.asked.plan import BandKey
 
 LABEL = Label(en="x", zh="x")
 COLUMN = NumberColumn(name="x", label=LABEL, low=0, high=20_000_000, step=Fraction(1, 100), unit="CNY")

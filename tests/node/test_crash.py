@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from node.audit import Audit
-from node.ledger import Ledger
-from node.promises import Promises
-from node.state import read_state
+from node.books.audit import Audit
+from node.books.ledger import Ledger
+from node.books.promises import Promises
+from node.books.state import read_state
 from protocols import announcement as announcements
 from protocols import upload as uploads
 from protocols.wire_pb2 import Confirmation, Signed

@@ -5,9 +5,9 @@ import sqlite3
 
 import pytest
 
-from node.audit import Audit
-from node.decisions import APPROVE, DECIDED, DENY, PAUSE, RESUME, Decisions
-from node.state import StateError, open_state, transaction
+from node.authority.decisions import APPROVE, DECIDED, DENY, PAUSE, RESUME, Decisions
+from node.books.audit import Audit
+from node.books.state import StateError, open_state, transaction
 from protocols.errors import Rejected
 
 SUBJECT = bytes(16)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node import derivation
+from node.scan import derivation
 from tests.node.care import DERIVED, agreed, prepared, rows_of
 
 YES, NO = 0, 1

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from node import policy
-from node.decisions import PAUSE, Decisions
+from node.authority import policy
+from node.authority.decisions import PAUSE, Decisions
+from node.books.ledger import Ledger
+from node.books.promises import Promises
+from node.books.state import read_state, transaction
 from node.gate import METADATA, Gate, Withheld
-from node.ledger import Ledger
-from node.promises import Promises
-from node.state import read_state, transaction
 from protocols import PROTOCOL_VERSION, upload
 from protocols import announcement as announcements
 from protocols.codes import ADVICE

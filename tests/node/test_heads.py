@@ -7,13 +7,13 @@ import shutil
 
 import pytest
 
-from node import policy
-from node.audit import EQUIVOCATION, RECOVERED, ROLLED_BACK, Audit
-from node.evidence import Keeper
-from node.heads import Heads
-from node.ledger import Ledger
-from node.recovery import loss_of, recover
-from node.state import FILE, StateError
+from node.authority import policy
+from node.books.audit import EQUIVOCATION, RECOVERED, ROLLED_BACK, Audit
+from node.books.evidence import Keeper
+from node.books.heads import Heads
+from node.books.ledger import Ledger
+from node.books.recovery import loss_of, recover
+from node.books.state import FILE, StateError
 from protocols import checkpoint as checkpoints
 from protocols import upload as uploads
 from protocols.wire_pb2 import Note

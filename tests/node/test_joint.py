@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from node.prepare import prepare
+from node.records.prepare import prepare
 from protocols.errors import Rejected
-from queries.check import check
-from queries.combine import merged
+from queries.asked.check import check
+from queries.asked.combine import merged
+from queries.cost.tally import tally
 from queries.sql import read
-from queries.tally import tally
 from tests.node.ward import SITE_KEY, catalogue, random_lines, scan, with_visits
 
 BOTH = with_visits(catalogue(cap=3))

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.judging import Outcome, Question, judge, trace
-from node.ledger import Spent
-from node.policy import PolicyError, parse
-from node.reads import columns
+from node.authority.judging import Outcome, Question, judge, trace
+from node.authority.policy import PolicyError, parse
+from node.authority.reads import columns
+from node.books.ledger import Spent
 from protocols import announcement as announcements
 from protocols.codes import ADVICE
 from protocols.farrsum.parameters import Trust
-from queries.catalogue_file import read_catalogue
-from queries.plan import (
+from queries.agreed.catalogue_file import read_catalogue
+from queries.asked.plan import (
     EVERYTHING,
     Aggregate,
     AttributeKey,

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from node.audit import ANSWERED, Audit
-from node.ledger import Caps, Charge, Ledger, Spent, _link
-from node.state import FILE, MIGRATIONS, StateError, open_state, read_state, transaction
+from node.books.audit import ANSWERED, Audit
+from node.books.ledger import Caps, Charge, Ledger, Spent, _link
+from node.books.state import FILE, MIGRATIONS, StateError, open_state, read_state, transaction
 from protocols.errors import ProtocolError, Rejected
 
 CAP = 1000

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from node import link as links
-from node import policy
-from node.audit import ROSTER, Audit
+from node.authority import policy
+from node.books.audit import ROSTER, Audit
+from node.books.ledger import Ledger
+from node.books.promises import Promises
+from node.books.state import read_state
 from node.desk import Desk
 from node.gate import Gate
-from node.ledger import Ledger
 from node.link import Link, delay
 from node.membership import Membership
-from node.promises import Promises
-from node.state import read_state
 from protocols import PROTOCOL_VERSION
 from protocols import roster as rosters
 from protocols.credentials import Credentials

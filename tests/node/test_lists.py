@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node.mapping import SourceError, read_mapping
-from node.prepare import prepare
-from queries.catalogue_file import read_catalogue
-from queries.plan import EVERYTHING, Aggregate, Bound, CodeKey, Part, Plan
-from queries.tally import tally
+from node.records.mapping import SourceError, read_mapping
+from node.records.prepare import prepare
+from queries.agreed.catalogue_file import read_catalogue
+from queries.asked.plan import EVERYTHING, Aggregate, Bound, CodeKey, Part, Plan
+from queries.cost.tally import tally
 from tests.node.care import agreed, prepared, rows_of
 from tests.node.ward import SITE_KEY, scan
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from node.mapping import IDENTITY, SourceError, read_mapping
+from node.records.mapping import IDENTITY, SourceError, read_mapping
 from tests.node.ward import catalogue
 
 FULL = """

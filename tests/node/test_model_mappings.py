@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from node.mapping import read_mapping
-from node.prepare import prepare
-from queries.catalogue import CodeColumn
-from queries.catalogue_file import read_catalogue
+from node.records.mapping import read_mapping
+from node.records.prepare import prepare
+from queries.agreed.catalogue import CodeColumn
+from queries.agreed.catalogue_file import read_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "farr" / "model"

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
-from queries.catalogue import Catalogue
-from queries.catalogue_file import read_catalogue
-from queries.question import Question
-from queries.sensitivity import of_tally
+from queries.agreed.catalogue import Catalogue
+from queries.agreed.catalogue_file import read_catalogue
+from queries.asked.question import Question
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import tally
 from queries.sql import read
-from queries.tally import tally
 from tests.distributions.drawn import Drawn
 from tests.distributions.pooled import SITE, records_of
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from node.decisions import ACCEPT, Decisions
-from node.newcomers import DAY, acquaintances, counted, meet
-from node.state import StateError, open_state, transaction
+from node.authority.decisions import ACCEPT, Decisions
+from node.authority.newcomers import DAY, acquaintances, counted, meet
+from node.books.state import StateError, open_state, transaction
 from protocols.roster import Roster
 from tests.node.rig import HOSPITALS, MEMBERS, NOW, key_of, roster
 

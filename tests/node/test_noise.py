@@ -17,9 +17,9 @@ from scipy import stats
 
 from node import noise, sampler
 from node.noise import MOST_OPENDP_ENTRIES, check_cost, noise_shares, noisy_vector
+from queries.cost.measurement import BlockNoise, Measurement, loss
+from queries.cost.sensitivity import Sensitivity
 from queries.errors import PrivacyError
-from queries.measurement import BlockNoise, Measurement, loss
-from queries.sensitivity import Sensitivity
 
 ALPHA = 1e-6  # of every statistical test here: a false alarm in a million runs
 SCALES = (Fraction(2), Fraction(2051, 1024), Fraction(37, 2), Fraction(1000))

@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from node import approvals
-from node.approvals import Cover
-from node.audit import Audit
-from node.decisions import PAUSE, RESUME, Decisions
-from node.ledger import Ledger
-from node.state import transaction
+from node.authority import approvals
+from node.authority.approvals import Cover
+from node.authority.decisions import PAUSE, RESUME, Decisions
+from node.books.audit import Audit
+from node.books.ledger import Ledger
+from node.books.state import transaction
 from protocols import announcement as announcements
 from protocols import ring, upload
 from protocols.farrsum.parameters import Trust
 from protocols.wire_pb2 import Note
-from queries.canonical import encode
+from queries.asked.canonical import encode
 from tests.node.company import Company, Played
 from tests.node.rig import NOW, POLICY, PRICE, Rig, announce, plan, request, roster
 

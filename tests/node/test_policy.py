@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node import policy
-from node.policy import PolicyError, load, parse, period_start
+from node.authority import policy
+from node.authority.policy import PolicyError, load, parse, period_start
 from protocols.farrsum.parameters import Trust
-from queries.accounting import rho_of, units
+from queries.cost.accounting import rho_of, units
 from tests.node.rig import POLICY
 
 GOOD = parse(POLICY.encode(), "policy.toml")

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node import prepare as prepare_module
-from node.mapping import SourceError, SourceMapping, read_mapping
-from node.prepare import Prepared, prepare
+from node.records import prepare as prepare_module
+from node.records.mapping import SourceError, SourceMapping, read_mapping
+from node.records.prepare import Prepared, prepare
 from tests.node.ward import HEADER, PRESSURE, SITE_KEY, catalogue, prepared
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node.promises import Promises
-from node.state import StateError, open_state, transaction
+from node.books.promises import Promises
+from node.books.state import StateError, open_state, transaction
 from protocols.errors import Rejected
 from protocols.farrsum.epoch_record import EpochRecord
 from protocols.farrsum.slot_record import SlotRecord

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from node import proposals as module
-from node.approvals import binding_of
-from node.decisions import APPROVE, DENY, PAUSE, RESUME, Decisions
-from node.policy import load
-from node.state import open_state, transaction
+from node.authority import proposals as module
+from node.authority.approvals import binding_of
+from node.authority.decisions import APPROVE, DENY, PAUSE, RESUME, Decisions
+from node.authority.policy import load
+from node.books.state import open_state, transaction
 from protocols import request as requests
 from protocols.errors import Rejected
 from protocols.wire_pb2 import Proposal, Stand
-from queries.canonical import encode
+from queries.asked.canonical import encode
 from tests.node.rig import NOW, POLICY, Rig, key_of, plan, request, roster
 
 HOLDING = POLICY.replace('approval_purposes = "none"', 'approval_purposes = ["test"]')

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from node.ledger import Ledger
+from node.books.ledger import Ledger
 from protocols.errors import Rejected
 from protocols.wire_pb2 import NodeMessage
-from queries.canonical import encode
+from queries.asked.canonical import encode
 from tests.node.rig import HOSPITALS, MANDATE, NOW, Rig, announce, plan, request, roster
 
 

@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pytest
 
-from node import policy
-from node.audit import ANSWERED, DETAIL, EQUIVOCATION, RELEASED, Audit
-from node.evidence import Keeper
+from node.authority import policy
+from node.books.audit import ANSWERED, DETAIL, EQUIVOCATION, RELEASED, Audit
+from node.books.evidence import Keeper
+from node.books.ledger import Ledger
+from node.books.promises import Promises
+from node.books.state import read_state, transaction
 from node.gate import Gate, Withheld
-from node.ledger import Ledger
-from node.promises import Promises
-from node.state import read_state, transaction
 from protocols import announcement as announcements
 from protocols import checkpoint as checkpoints
 from protocols import receipt as receipts

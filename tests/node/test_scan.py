@@ -13,15 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node import scan as scan_module
-from node.expressions import Site
-from node.prepare import Prepared, prepare
-from node.scan import Scanner
-from node.statement import Scan, Statement, _clipped, _in_units, compile_tally
+from node.records.prepare import Prepared, prepare
+from node.scan import scan as scan_module
+from node.scan.expressions import Site
+from node.scan.scan import Scanner
+from node.scan.statement import Scan, Statement, _clipped, _in_units, compile_tally
 from protocols.errors import Rejected
-from queries.canonical import encode
-from queries.check import check
-from queries.plan import (
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import (
     EVERYTHING,
     Aggregate,
     AttributeKey,
@@ -39,7 +39,7 @@ from queries.plan import (
     SiteKey,
     Some,
 )
-from queries.tally import Tally
+from queries.cost.tally import Tally
 from tests.node.reference import tally_of
 from tests.node.ward import HEADER, catalogue, prepared, random_lines, rows_of, scan, shape
 

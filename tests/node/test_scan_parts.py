@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node.prepare import Prepared, prepare
+from node.records.prepare import Prepared, prepare
 from protocols.errors import Rejected
-from queries.catalogue import NumberColumn
-from queries.check import check
-from queries.plan import (
+from queries.agreed.catalogue import NumberColumn
+from queries.asked.check import check
+from queries.asked.plan import (
     EVERYTHING,
     Aggregate,
     AttributeKey,
@@ -29,7 +29,7 @@ from queries.plan import (
     SiteKey,
     Some,
 )
-from queries.tally import Block, ProductSum, Tally
+from queries.cost.tally import Block, ProductSum, Tally
 from tests.node.reference import tally_of
 from tests.node.ward import (
     SITE_KEY,

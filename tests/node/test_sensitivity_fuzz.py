@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from node.engine import open_database
-from node.mapping import read_mapping
-from node.prepare import Prepared, prepare
-from node.statement import Statement
-from queries.catalogue import Catalogue, CodeColumn, CodeSet, NumberColumn, Table
-from queries.plan import (
+from node.records.mapping import read_mapping
+from node.records.prepare import Prepared, prepare
+from node.scan.engine import open_database
+from node.scan.statement import Statement
+from queries.agreed.catalogue import Catalogue, CodeColumn, CodeSet, NumberColumn, Table
+from queries.asked.plan import (
     EVERYTHING,
     Aggregate,
     BandKey,
@@ -35,8 +35,8 @@ from queries.plan import (
     Not,
     SiteKey,
 )
-from queries.sensitivity import of_tally
-from queries.tally import Tally
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import Tally
 from tests.node.change import beyond, compiled, run
 from tests.node.ward import HEADER, SITE_KEY, catalogue, codes, label, prepared, scan, shape
 from tests.queries.whole import altered

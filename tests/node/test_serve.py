@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from farr import home as homes
-from node import policy
-from node.ledger import Ledger
+from farr.membership import home as homes
+from node.authority import policy
+from node.books.ledger import Ledger
+from node.books.state import StateError, open_state, read_state
 from node.serve import site_key
 from node.settings import Source, read_source, write_source
-from node.state import StateError, open_state, read_state
 from protocols.credentials import Credentials
 from protocols.wire_pb2 import Role, State
 from tests.coordinator.federation import CATALOGUE, HOSPITALS, NAME, Federation, Running

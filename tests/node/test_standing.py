@@ -5,21 +5,21 @@ from dataclasses import replace
 
 import pytest
 
-from node import approvals, standing
-from node.approvals import Held
-from node.audit import Audit
-from node.decisions import APPROVE, DENY, STANDING, WITHDRAW, Decisions
-from node.ledger import Ledger
-from node.policy import load
-from node.standing import Limits
-from node.state import transaction
+from node.authority import approvals, standing
+from node.authority.approvals import Held
+from node.authority.decisions import APPROVE, DENY, STANDING, WITHDRAW, Decisions
+from node.authority.policy import load
+from node.authority.standing import Limits
+from node.books.audit import Audit
+from node.books.ledger import Ledger
+from node.books.state import transaction
 from protocols import announcement as announcements
 from protocols import request as requests
 from protocols import upload as uploads
 from protocols.wire_pb2 import Note
-from queries.canonical import encode
-from queries.pack_items import items_of
-from queries.plan import Aggregate, CodeKey
+from queries.agreed.pack_items import items_of
+from queries.asked.canonical import encode
+from queries.asked.plan import Aggregate, CodeKey
 from tests.node.rig import NOW, POLICY, PRICE, Rig, announce, catalogue, key_of, plan, request, roster
 
 HOLDING = POLICY.replace('approval_purposes = "none"', 'approval_purposes = ["test"]')
@@ -77,8 +77,8 @@ def run(number=1, **changes):
 
 def covered(rig, asked=None, *, now=NOW, hospitals=3):
     """Return what covers a held request."""
-    from queries.canonical import decode
-    from queries.plan import Plan
+    from queries.asked.canonical import decode
+    from queries.asked.plan import Plan
 
     asked = asked or run()
     held = Held(

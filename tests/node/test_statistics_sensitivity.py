@@ -11,16 +11,16 @@ from itertools import product
 import duckdb
 import pytest
 
-from node.engine import open_database
-from node.prepare import prepare
-from queries.catalogue_file import read_catalogue
-from queries.check import check
+from node.records.prepare import prepare
+from node.scan.engine import open_database
+from queries.agreed.catalogue_file import read_catalogue
+from queries.asked.check import check
+from queries.asked.plan import EVERYTHING, Aggregate, Bound, CodeKey, Key, Part
+from queries.cost.tally import PatientCount, Tally
 from queries.errors import StatementError
-from queries.plan import EVERYTHING, Aggregate, Bound, CodeKey, Key, Part
 from queries.sql import read
 from queries.statistics import FUNCTIONS, STATISTICS
 from queries.statistics.interface import Argument, Function
-from queries.tally import PatientCount, Tally
 from tests.node.change import beyond, compiled, run
 from tests.node.ward import SITE_KEY, laid_out
 from tests.queries.whole import altered

@@ -2,8 +2,8 @@
 
 import sys
 
-from node import warming
-from node.scan import Scanner
+from node.scan import warming
+from node.scan.scan import Scanner
 from tests.node.ward import HEADER, catalogue, prepared
 
 

@@ -14,10 +14,10 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from node.mapping import SourceMapping
-from node.prepare import Prepared, prepare
-from node.scan import Scanner
-from queries.catalogue import (
+from node.records.mapping import SourceMapping
+from node.records.prepare import Prepared, prepare
+from node.scan.scan import Scanner
+from queries.agreed.catalogue import (
     Catalogue,
     Code,
     CodeColumn,
@@ -29,8 +29,8 @@ from queries.catalogue import (
     SiteAttribute,
     Table,
 )
-from queries.plan import EVERYTHING, Aggregate, Bound, Key, Part, Plan, Predicate
-from queries.tally import Tally, tally
+from queries.asked.plan import EVERYTHING, Aggregate, Bound, Key, Part, Plan, Predicate
+from queries.cost.tally import Tally, tally
 
 SITE_KEY = bytes(range(32))
 HEADER = "pid,sex,dx,sbp,admitted\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from queries.build import Question, question
+from queries.asked.build import Question, question
 from queries.sql import read
 from tests.distributions.clinics import Clinic
 from tests.distributions.pooled import SITE

@@ -7,11 +7,11 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import strategies as st
 
-from queries.canonical import encode
-from queries.catalogue import Catalogue, CodeColumn, DateColumn, NumberColumn
-from queries.catalogue_file import read_catalogue
-from queries.domains import PARTS
-from queries.plan import (
+from queries.agreed.catalogue import Catalogue, CodeColumn, DateColumn, NumberColumn
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.domains import PARTS
+from queries.asked.canonical import encode
+from queries.asked.plan import (
     Aggregate,
     AttributeKey,
     BandKey,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from pandas import DataFrame
 
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
 from tests.distributions.pooled import Records, records_of
 
 SOURCE = """

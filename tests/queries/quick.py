@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from queries.build import Question, question
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
+from queries.asked.build import Question, question
 from queries.sql import read
 from tests.distributions.drawn import Codes, Drawn, Figures, steps
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from opendp import combinators, domains, measurements, metrics
 from opendp.mod import enable_features
 
-from queries.accounting import DELTA, UNIT, epsilon_of, rho_of, rho_of_units, units
+from queries.cost.accounting import DELTA, UNIT, epsilon_of, rho_of, rho_of_units, units
 from queries.errors import PrivacyError
 
 enable_features("contrib")

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from queries.answer import answers
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
+from queries.answers.answer import answers
+from queries.answers.estimates import estimates
+from queries.answers.figures import Estimate
+from queries.answers.foresight import expected_half_widths
+from queries.asked.plan import EVERYTHING
+from queries.asked.view import AggregateTerm, Output, Pages
+from queries.cost.measurement import calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import ProductSum, RowCount, ValueSum, tally
 from queries.errors import PlanError
-from queries.estimates import estimates
-from queries.figures import Estimate
-from queries.foresight import expected_half_widths
-from queries.measurement import calibrate
-from queries.plan import EVERYTHING
-from queries.sensitivity import of_tally
 from queries.sql import read
-from queries.tally import ProductSum, RowCount, ValueSum, tally
-from queries.view import AggregateTerm, Output, Pages
 
 PLANS = Path(__file__).resolve().parents[1] / "plans"
 CATALOGUE = read_catalogue((PLANS / "catalogue.toml").read_bytes(), "catalogue.toml")

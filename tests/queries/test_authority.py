@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries.authority import _is_limited, hospitals_in, permits
-from queries.catalogue import Code, CodeSet, Label, Level
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue import Code, CodeSet, Label, Level
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.places import is_in, is_known, within
+from queries.asked.authority import _is_limited, hospitals_in, permits
+from queries.asked.plan import EVERYTHING, Every, Members, Not, SiteIs, Some
 from queries.errors import AuthorityError
-from queries.places import is_in, is_known, within
-from queries.plan import EVERYTHING, Every, Members, Not, SiteIs, Some
 from queries.sql import read
 
 SITES = {

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queries.build import (
+from queries.agreed.catalogue_file import read_catalogue
+from queries.answers.normal import normal
+from queries.asked.build import (
     band,
     col,
     count,
@@ -29,11 +31,9 @@ from queries.build import (
     weekday,
     year,
 )
-from queries.canonical import encode
-from queries.catalogue_file import read_catalogue
+from queries.asked.canonical import encode
+from queries.asked.plan import Between, During, Every, Members, Missing, Not, Some
 from queries.errors import QueryError, StatementError
-from queries.normal import normal
-from queries.plan import Between, During, Every, Members, Missing, Not, Some
 from queries.sql import read
 
 PLANS = Path(__file__).resolve().parents[1] / "plans"

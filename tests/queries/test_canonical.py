@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries.canonical import MOST_BYTES, MOST_TEXT, decode, encode
-from queries.check import check
+from queries.asked.canonical import MOST_BYTES, MOST_TEXT, decode, encode
+from queries.asked.check import check
+from queries.asked.plan import EVERYTHING, Aggregate, Between, Bound, Members, Not, Plan, SiteIs
 from queries.errors import PlanError
-from queries.plan import EVERYTHING, Aggregate, Between, Bound, Members, Not, Plan, SiteIs
 from tests.queries.whole import altered, whole
 
 

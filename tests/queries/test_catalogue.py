@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import pytest
 
-from queries.catalogue import Catalogue, CodeColumn, DateColumn, Label, NumberColumn
-from queries.catalogue_file import MOST_BYTES, read_catalogue
+from queries.agreed.catalogue import Catalogue, CodeColumn, DateColumn, Label, NumberColumn
+from queries.agreed.catalogue_file import MOST_BYTES, read_catalogue
 from queries.errors import CatalogueError
 
 SMALL = """

@@ -6,9 +6,9 @@ from fractions import Fraction
 
 import pytest
 
-from queries.catalogue import Catalogue, CodeColumn, DateColumn, NumberColumn
-from queries.catalogue_file import read_catalogue
-from queries.derived import Among, AnyOf, Derived, Elapsed, Elements, First, Near, Repeat
+from queries.agreed.catalogue import Catalogue, CodeColumn, DateColumn, NumberColumn
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.derived import Among, AnyOf, Derived, Elapsed, Elements, First, Near, Repeat
 from queries.errors import CatalogueError, PlanError
 
 TEXT = """

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries.canonical import decode, encode
-from queries.check import (
+from queries.asked.canonical import decode, encode
+from queries.asked.check import (
     MOST_AGGREGATES,
     MOST_COLUMNS,
     MOST_DEPTH,
@@ -23,8 +23,7 @@ from queries.check import (
     _check_predicate,
     check,
 )
-from queries.errors import PlanError
-from queries.plan import (
+from queries.asked.plan import (
     EVERYTHING,
     Aggregate,
     AttributeKey,
@@ -44,7 +43,8 @@ from queries.plan import (
     SiteKey,
     Some,
 )
-from queries.tally import tally
+from queries.cost.tally import tally
+from queries.errors import PlanError
 from tests.queries.whole import altered, whole
 
 COUNT = Aggregate(statistic="count")

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from queries.catalogue import Catalogue, CodeColumn, CodeSet
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue import Catalogue, CodeColumn, CodeSet
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.icd10 import CHAPTERS_ZH, icd10
 from queries.errors import CatalogueError
-from queries.icd10 import CHAPTERS_ZH, icd10
 
 HEAD = """
 name = "c"
@@ -153,7 +153,7 @@ def test_a_shipped_set_is_named_with_its_edition(text, key):
 
 def test_another_copy_of_icd10_is_refused(monkeypatch):
     """A package with other codes than Farr was made with is not silently used."""
-    monkeypatch.setattr("queries.icd10.DIGEST", "0" * 64)
+    monkeypatch.setattr("queries.agreed.icd10.DIGEST", "0" * 64)
     icd10.cache_clear()
     try:
         with pytest.raises(CatalogueError) as caught:

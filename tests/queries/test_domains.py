@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries.domains import PARTS, RECURRING, domain, period_starts, size
+from queries.agreed.domains import PARTS, RECURRING, domain, period_starts, size
+from queries.asked.plan import AttributeKey, BandKey, CodeKey, DateKey, FlagKey, Missing, SiteKey
 from queries.errors import PlanError
-from queries.plan import AttributeKey, BandKey, CodeKey, DateKey, FlagKey, Missing, SiteKey
 
 
 def _names(key, wide) -> list[str]:

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from queries.answer import answers
-from queries.build import col, count, output, question, site, statistic, total
-from queries.canonical import encode
-from queries.catalogue_file import read_catalogue
-from queries.combine import merged, quotient
+from queries.agreed.catalogue_file import read_catalogue
+from queries.answers.answer import answers
+from queries.asked.build import col, count, output, question, site, statistic, total
+from queries.asked.canonical import encode
+from queries.asked.combine import merged, quotient
+from queries.asked.joined import joined
+from queries.cost.measurement import calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import tally
 from queries.errors import StatementError
-from queries.joined import joined
-from queries.measurement import calibrate
-from queries.sensitivity import of_tally
 from queries.sql import read
-from queries.tally import tally
 
 PLANS = Path(__file__).resolve().parents[1] / "plans"
 CATALOGUE = read_catalogue((PLANS / "catalogue.toml").read_bytes(), "catalogue.toml")

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from opendp import domains, measurements, metrics
 from opendp.mod import enable_features
 
-from queries.accounting import UNIT, units
+from queries.asked.plan import EVERYTHING, Aggregate, Bound
+from queries.cost.accounting import UNIT, units
+from queries.cost.measurement import LEAST_SHARE_SCALE, TAIL, calibrate, check_headroom, clamp_of, loss, shares
+from queries.cost.sensitivity import Sensitivity, of_tally
+from queries.cost.tally import FULL, Block, PatientCount, ProductSum, RowCount, Tally, ValueSum, tally
 from queries.errors import PrivacyError
-from queries.measurement import LEAST_SHARE_SCALE, TAIL, calibrate, check_headroom, clamp_of, loss, shares
-from queries.plan import EVERYTHING, Aggregate, Bound
-from queries.sensitivity import Sensitivity, of_tally
-from queries.tally import FULL, Block, PatientCount, ProductSum, RowCount, Tally, ValueSum, tally
 from tests.queries.whole import altered, whole
 
 enable_features("contrib")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from queries.agreed.pack_file import MOST_WEIGHT, read_pack
 from queries.errors import CatalogueError, QueryError, StatementError
-from queries.pack_file import MOST_WEIGHT, read_pack
 
 PACK = """
 name = "weekly"

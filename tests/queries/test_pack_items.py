@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from queries.catalogue_file import read_catalogue
-from queries.pack_items import items_of
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.pack_items import items_of
 from queries.sql import read
 
 CATALOGUE = read_catalogue(

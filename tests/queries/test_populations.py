@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import pytest
 
-from queries.catalogue import Label, NumberColumn
+from queries.agreed.catalogue import Label, NumberColumn
+from queries.agreed.populations import STANDARDS, standard, weights
+from queries.asked.plan import BandKey
 from queries.errors import PlanError
-from queries.plan import BandKey
-from queries.populations import STANDARDS, standard, weights
 
 AGE = NumberColumn(name="age", label=Label(en="age", zh="年龄"), low=0, high=120, step=Fraction(1), unit="years")
 

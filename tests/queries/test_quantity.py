@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from queries.quantity import NoisyBlock, Quantity
+from queries.answers.quantity import NoisyBlock, Quantity
 
 CELLS = 20_000
 """Each cell is a fresh release of the same exact numbers."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries.reconcile import reconcile
+from queries.answers.reconcile import reconcile
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
 VARIANCES = st.floats(0.01, 100)

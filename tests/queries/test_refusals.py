@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from queries.catalogue_file import read_catalogue
+from queries.agreed.catalogue_file import read_catalogue
 from queries.errors import StatementError
 from queries.sql import read
 

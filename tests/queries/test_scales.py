@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from queries.answer import answers
-from queries.catalogue_file import read_catalogue
-from queries.measurement import calibrate
-from queries.sensitivity import of_tally
+from queries.agreed.catalogue_file import read_catalogue
+from queries.answers.answer import answers
+from queries.cost.measurement import calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import tally
 from queries.sql import read
-from queries.tally import tally
 
 PLANS = Path(__file__).resolve().parents[1] / "plans"
 CATALOGUE = read_catalogue((PLANS / "catalogue.toml").read_bytes(), "catalogue.toml")

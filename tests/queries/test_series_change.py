@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from queries.answers.quantity import Quantity, fieller
 from queries.errors import PlanError
-from queries.quantity import Quantity, fieller
 from queries.series import Figure, Verdict, compare, compare_columns, figure
 
 figures = st.builds(

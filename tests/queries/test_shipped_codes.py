@@ -2,13 +2,13 @@
 
 import pytest
 
-from queries.catalogue import CodeColumn
-from queries.catalogue_file import read_catalogue
-from queries.codes import SHIPPED
+from queries.agreed.catalogue import CodeColumn
+from queries.agreed.catalogue_file import read_catalogue
+from queries.agreed.codes import SHIPPED
+from queries.agreed.icd9cm3 import operations
+from queries.agreed.icd10 import listing
+from queries.agreed.regions import PROVINCES, UNDIVIDED, prefectures, provinces, regions
 from queries.errors import CatalogueError
-from queries.icd9cm3 import operations
-from queries.icd10 import listing
-from queries.regions import PROVINCES, UNDIVIDED, prefectures, provinces, regions
 
 HEAD = """
 name = "c"

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from queries.canonical import decode, encode
-from queries.catalogue_file import read_catalogue
-from queries.check import check
-from queries.plan import Between, Bound, DateKey, During, Members, Plan, SiteKey
+from queries.agreed.catalogue_file import read_catalogue
+from queries.asked.canonical import decode, encode
+from queries.asked.check import check
+from queries.asked.plan import Between, Bound, DateKey, During, Members, Plan, SiteKey
+from queries.asked.view import Pages, check_pages
 from queries.sql import read
-from queries.view import Pages, check_pages
 
 PLANS = Path(__file__).resolve().parents[1] / "plans"
 CATALOGUE = read_catalogue((PLANS / "catalogue.toml").read_bytes(), "catalogue.toml")

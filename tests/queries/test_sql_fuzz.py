@@ -6,12 +6,12 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from queries.catalogue_file import read_catalogue
-from queries.check import check
+from queries.agreed.catalogue_file import read_catalogue
+from queries.asked.check import check
+from queries.asked.view import check_pages
 from queries.errors import StatementError
 from queries.sql import read
 from queries.statistics import FUNCTIONS
-from queries.view import check_pages
 
 PLANS = Path(__file__).resolve().parents[1] / "plans"
 CATALOGUE = read_catalogue((PLANS / "catalogue.toml").read_bytes(), "catalogue.toml")

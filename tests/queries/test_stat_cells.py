@@ -9,16 +9,16 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
-from queries.build import band, col, statistic
-from queries.canonical import encode
-from queries.check import check
+from queries.agreed.levels import cells_of, coefficients
+from queries.answers.scores import LOGISTIC, RATE, RISK
+from queries.asked.build import band, col, statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate, CodeKey, FlagKey, Members
+from queries.asked.reading import Reading
+from queries.cost.tally import tally
 from queries.errors import PlanError, QueryError
-from queries.levels import cells_of, coefficients
-from queries.plan import Aggregate, CodeKey, FlagKey, Members
-from queries.reading import Reading
-from queries.scores import LOGISTIC, RATE, RISK
 from queries.statistics import STATISTICS
-from queries.tally import tally
 from tests.distributions.pooled import records_of
 from tests.queries.cohort import COHORT, FRAME, asked, built
 from tests.queries.whole import altered

@@ -9,13 +9,13 @@ import pytest
 from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
-from queries.build import col, statistic
-from queries.canonical import encode
-from queries.check import check
+from queries.asked.build import col, statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate, CodeKey, DateKey, FlagKey, Members
+from queries.asked.reading import Reading
+from queries.cost.setting import Setting
 from queries.errors import PlanError, StatementError
-from queries.plan import Aggregate, CodeKey, DateKey, FlagKey, Members
-from queries.reading import Reading
-from queries.setting import Setting
 from queries.statistics import STATISTICS
 from tests.queries.quick import CATALOGUE, TABLE, asked, built, drawn, exact, patients, releases
 from tests.queries.whole import altered

@@ -10,13 +10,13 @@ import pytest
 from scipy import stats
 from scipy.stats.contingency import association
 
-from queries.answer import answers
-from queries.build import band, col, statistic
-from queries.canonical import encode
-from queries.check import check
+from queries.answers.answer import answers
+from queries.asked.build import band, col, statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate, CodeKey, FlagKey, Members
+from queries.cost.tally import tally
 from queries.errors import PlanError, QueryError
-from queries.plan import Aggregate, CodeKey, FlagKey, Members
-from queries.tally import tally
 from tests.distributions.pooled import records_of
 from tests.queries.cohort import COHORT, FRAME, asked, built
 from tests.queries.whole import altered

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries.build import band, question, statistic
-from queries.canonical import encode
-from queries.catalogue import Label, NumberColumn
-from queries.check import check
+from queries.agreed.catalogue import Label, NumberColumn
+from queries.asked.build import band, question, statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate, BandKey, CodeKey
 from queries.errors import PlanError, StatementError
-from queries.plan import Aggregate, BandKey, CodeKey
 from queries.sql import read
 from queries.statistics.histogram import default_bands
 from tests.distributions.pooled import column

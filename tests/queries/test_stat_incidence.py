@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from queries.build import band, statistic
-from queries.canonical import encode
-from queries.check import check
+from queries.asked.build import band, statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate, BandKey, CodeKey, FlagKey, Members, SiteKey
+from queries.asked.reading import Reading
+from queries.asked.view import check_pages
+from queries.cost.tally import tally
 from queries.errors import PlanError, StatementError
-from queries.plan import Aggregate, BandKey, CodeKey, FlagKey, Members, SiteKey
-from queries.reading import Reading
-from queries.tally import tally
-from queries.view import check_pages
 from tests.queries.quick import CATALOGUE, PATIENTS, asked, built, drawn, exact, patients, releases
 from tests.queries.test_answer import Release
 from tests.queries.whole import altered

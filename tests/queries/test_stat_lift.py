@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from queries.build import count, question, statistic
-from queries.canonical import encode
-from queries.check import check
+from queries.asked.build import count, question, statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate
+from queries.cost.tally import tally
 from queries.errors import PlanError, StatementError
-from queries.plan import Aggregate
 from queries.sql import read
-from queries.tally import tally
 from tests.distributions.pooled import column
 from tests.queries.distribution import CATALOGUE, SITES, frame, records
 

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas import DataFrame
 
-from queries.build import band, col, level, site, statistic
-from queries.canonical import encode
-from queries.check import check
+from queries.asked.build import band, col, level, site, statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate, AttributeKey, CodeKey, DateKey, FlagKey, Members, SiteKey
+from queries.asked.reading import Reading
+from queries.cost.sensitivity import of_tally
+from queries.cost.setting import Setting
+from queries.cost.tally import tally
 from queries.errors import PlanError, StatementError
-from queries.plan import Aggregate, AttributeKey, CodeKey, DateKey, FlagKey, Members, SiteKey
-from queries.reading import Reading
-from queries.sensitivity import of_tally
-from queries.setting import Setting
 from queries.statistics import STATISTICS
-from queries.tally import tally
 from tests.queries.quick import CATALOGUE, TABLE, asked, built, drawn, exact, patients, releases
 from tests.queries.whole import altered
 

@@ -10,13 +10,13 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from queries.accounting import rho_of
-from queries.answer import answers
-from queries.build import question, statistic
-from queries.catalogue_file import read_catalogue
-from queries.measurement import calibrate
-from queries.sensitivity import of_tally
-from queries.tally import tally
+from queries.agreed.catalogue_file import read_catalogue
+from queries.answers.answer import answers
+from queries.asked.build import question, statistic
+from queries.cost.accounting import rho_of
+from queries.cost.measurement import calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import tally
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "per_patient.py"

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries.build import col, median, quantile, question, statistic
-from queries.canonical import encode
-from queries.check import check
+from queries.answers.foresight import expected_half_widths
+from queries.answers.inversion import inverted, reach
+from queries.answers.tree import Tree, tree_of
+from queries.asked.build import col, median, quantile, question, statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate, BandKey, CodeKey
+from queries.asked.reading import Reading
+from queries.asked.view import AggregateTerm, Output
+from queries.cost.sensitivity import of_tally
+from queries.cost.setting import Setting
+from queries.cost.tally import tally
 from queries.errors import PlanError, StatementError
-from queries.foresight import expected_half_widths
-from queries.inversion import inverted, reach
-from queries.plan import Aggregate, BandKey, CodeKey
-from queries.reading import Reading
-from queries.sensitivity import of_tally
-from queries.setting import Setting
 from queries.sql import read
 from queries.statistics import STATISTICS
-from queries.tally import tally
-from queries.tree import Tree, tree_of
-from queries.view import AggregateTerm, Output
 from tests.distributions.pooled import Released, column
 from tests.queries.distribution import CATALOGUE, SITES, frame, records
 

@@ -7,19 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from queries.build import count, question, statistic
-from queries.canonical import encode
-from queries.check import check
+from queries.answers.quantity import NoisyBlock
+from queries.asked.build import count, question, statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate
+from queries.asked.reading import Reading
+from queries.cost.setting import Setting
+from queries.cost.tally import tally
 from queries.errors import PlanError, StatementError
-from queries.plan import Aggregate
-from queries.quantity import NoisyBlock
-from queries.reading import Reading
-from queries.setting import Setting
 from queries.sql import read
 from queries.statistics import STATISTICS
 from queries.statistics.interface import Sums
 from queries.statistics.rank import surely
-from queries.tally import tally
 from tests.distributions.pooled import Released, column
 from tests.queries.distribution import CATALOGUE, SITES, records
 

@@ -10,14 +10,14 @@ import pytest
 from scipy.stats import contingency
 from statsmodels.stats.proportion import proportions_ztest
 
-from queries.build import col, statistic
-from queries.canonical import encode
-from queries.check import check
+from queries.asked.build import col, statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate, CodeKey, FlagKey, Members
+from queries.asked.reading import Reading
+from queries.cost.tally import tally
 from queries.errors import PlanError, QueryError
-from queries.plan import Aggregate, CodeKey, FlagKey, Members
-from queries.reading import Reading
 from queries.statistics import STATISTICS
-from queries.tally import tally
 from tests.distributions.pooled import records_of
 from tests.queries.cohort import COHORT, FRAME, asked, built
 from tests.queries.whole import altered

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from queries.answer import answers
-from queries.build import col, statistic
-from queries.canonical import encode
-from queries.check import check
+from queries.answers.answer import answers
+from queries.asked.build import col, statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate, CodeKey, FlagKey, Members
+from queries.cost.tally import tally
 from queries.errors import PlanError, StatementError
-from queries.plan import Aggregate, CodeKey, FlagKey, Members
-from queries.tally import tally
 from tests.queries.quick import CATALOGUE, asked, built, drawn, exact, patients, releases
 from tests.queries.test_answer import Release
 from tests.queries.whole import altered

@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from queries.build import statistic
-from queries.canonical import encode
-from queries.check import check
+from queries.asked.build import statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate, CodeKey
+from queries.asked.reading import Reading
+from queries.cost.setting import Setting
+from queries.cost.tally import RowCount, tally
 from queries.errors import PlanError, StatementError
-from queries.plan import Aggregate, CodeKey
-from queries.reading import Reading
-from queries.setting import Setting
 from queries.statistics import STATISTICS
-from queries.tally import RowCount, tally
 from tests.queries.quick import CATALOGUE, TABLE, asked, built, drawn, exact, patients, releases
 from tests.queries.whole import altered
 

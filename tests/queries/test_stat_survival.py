@@ -10,20 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas import DataFrame
 
-from queries.build import band, col, question, site, statistic
-from queries.canonical import encode
-from queries.catalogue_file import read_catalogue
-from queries.check import check
+from queries.agreed.catalogue_file import read_catalogue
+from queries.answers.foresight import expected_half_widths
+from queries.asked.build import band, col, question, site, statistic
+from queries.asked.canonical import encode
+from queries.asked.check import check
+from queries.asked.plan import Aggregate, BandKey, Between, CodeKey, FlagKey, Members
+from queries.asked.reading import Reading
+from queries.cost.sensitivity import of_tally
+from queries.cost.setting import Setting
+from queries.cost.tally import RowCount, tally
 from queries.errors import PlanError, StatementError
-from queries.foresight import expected_half_widths
-from queries.plan import Aggregate, BandKey, Between, CodeKey, FlagKey, Members
-from queries.reading import Reading
-from queries.sensitivity import of_tally
-from queries.setting import Setting
 from queries.sql import read
 from queries.statistics import STATISTICS
 from queries.statistics.exits import FromExits
-from queries.tally import RowCount, tally
 from tests.distributions.pooled import SITE, Released, column, records_of
 
 CATALOGUE = read_catalogue(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
-from queries.catalogue import Label, NumberColumn
+from queries.agreed.catalogue import Label, NumberColumn
 from queries.survival.curve import NORMAL_95, curve
 from queries.survival.exits import Exits, ties_of
 from queries.survival.hazards import hazards

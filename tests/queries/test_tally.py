@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from queries.domains import size
+from queries.agreed.domains import size
+from queries.asked.plan import EVERYTHING, Aggregate, BandKey, Bound, CodeKey, Members, Missing, Plan
+from queries.cost.sensitivity import of_block, of_tally
+from queries.cost.setting import Setting
+from queries.cost.tally import FULL, Block, PatientCount, ProductSum, RowCount, ValueSum, groupings, tally
 from queries.errors import PlanError
-from queries.plan import EVERYTHING, Aggregate, BandKey, Bound, CodeKey, Members, Missing, Plan
-from queries.sensitivity import of_block, of_tally
-from queries.setting import Setting
 from queries.statistics import STATISTICS
-from queries.tally import FULL, Block, PatientCount, ProductSum, RowCount, ValueSum, groupings, tally
 from tests.queries.whole import altered, whole
 
 COUNT, PATIENTS = Aggregate(statistic="count"), Aggregate(statistic="patients")

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression
 
-from queries.catalogue import Label, NumberColumn
-from queries.inversion import rising
-from queries.tree import MOST_LEAVES, MOST_TOP, tree_of
+from queries.agreed.catalogue import Label, NumberColumn
+from queries.answers.inversion import rising
+from queries.answers.tree import MOST_LEAVES, MOST_TOP, tree_of
 
 HIGHEST = st.one_of(st.integers(1, 40), st.integers(100, 140))
 

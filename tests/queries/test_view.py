@@ -5,11 +5,10 @@ from fractions import Fraction
 
 import pytest
 
-from queries.canonical import decode, encode
-from queries.errors import PlanError
-from queries.plan import Aggregate, Bound, CodeKey, Every, Part, Plan
-from queries.reading import MOST_NUMBERS, Reading
-from queries.view import (
+from queries.asked.canonical import decode, encode
+from queries.asked.plan import Aggregate, Bound, CodeKey, Every, Part, Plan
+from queries.asked.reading import MOST_NUMBERS, Reading
+from queries.asked.view import (
     AggregateTerm,
     Arithmetic,
     AxisTerm,
@@ -27,6 +26,7 @@ from queries.view import (
     constant,
     number,
 )
+from queries.errors import PlanError
 
 COUNT = Aggregate(statistic="count")
 SEX_ONLY = Part(

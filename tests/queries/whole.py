@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from queries.plan import Part, Plan
+from queries.asked.plan import Part, Plan
 
 
 def whole(catalogue: bytes, **part: object) -> Plan:

@@ -15,19 +15,19 @@ from pathlib import Path
 
 import pytest
 
-from node import policy
-from node.decisions import APPROVE, WITHDRAW, Decisions
-from node.ledger import Ledger
-from node.prepare import prepare
+from node.authority import policy
+from node.authority.decisions import APPROVE, WITHDRAW, Decisions
+from node.authority.standing import subject_of
+from node.books.ledger import Ledger
+from node.books.state import FILE, open_state, transaction
+from node.records.prepare import prepare
 from node.serve import site_key
-from node.standing import subject_of
-from node.state import FILE, open_state, transaction
 from protocols import announcement as announcements
 from protocols import upload as uploads
 from protocols.wire_pb2 import Note
-from queries.canonical import decode, encode
-from queries.pack_items import items_of
-from queries.plan import Aggregate, BandKey, CodeKey, Members, Plan
+from queries.agreed.pack_items import items_of
+from queries.asked.canonical import decode, encode
+from queries.asked.plan import Aggregate, BandKey, CodeKey, Members, Plan
 from tests.coordinator.federation import Federation
 from tests.node import test_approvals as single
 from tests.node import test_standing as packs

@@ -41,20 +41,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from node import policy
-from node.ledger import Ledger
+from node.authority import policy
+from node.authority.policy import PolicyError
+from node.books.ledger import Ledger
 from node.noise import noisy_vector
-from node.policy import PolicyError
 from protocols.codes import ADVICE
 from protocols.wire_pb2 import Note
 from protocols.wire_pb2 import Upload as UploadMessage
-from queries.accounting import rho_of_units
-from queries.canonical import encode
+from queries.asked.canonical import encode
+from queries.asked.plan import Aggregate, Between, CodeKey, FlagKey, Members
+from queries.cost.accounting import rho_of_units
+from queries.cost.measurement import calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import tally
 from queries.errors import PrivacyError
-from queries.measurement import calibrate
-from queries.plan import Aggregate, Between, CodeKey, FlagKey, Members
-from queries.sensitivity import of_tally
-from queries.tally import tally
 from tests.node.rig import HOSPITALS, POLICY, PRICE, Rig, announce, catalogue, plan, request
 
 HERE = Path(__file__).resolve().parent

@@ -17,14 +17,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from node.ledger import Ledger
+from node.books.ledger import Ledger
 from node.noise import noise_shares
-from queries.accounting import rho_of, rho_of_units, units
-from queries.canonical import encode
-from queries.measurement import calibrate
-from queries.plan import Between, Every, Members, Not, SiteIs, SiteKey
-from queries.sensitivity import of_tally
-from queries.tally import tally
+from queries.asked.canonical import encode
+from queries.asked.plan import Between, Every, Members, Not, SiteIs, SiteKey
+from queries.cost.accounting import rho_of, rho_of_units, units
+from queries.cost.measurement import calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import tally
 from tests.node.rig import HOSPITALS, POLICY, Rig, announce, catalogue, plan, request
 
 TRIALS = 100_000

@@ -6,15 +6,16 @@ import json
 
 import pytest
 
-from farr import approving, tables
 from farr.cli import node_approvals, output
-from farr.office import Office
-from node.audit import Audit
-from node.ledger import Ledger
+from farr.figures import tables
+from farr.hospital import approving
+from farr.hospital.office import Office
+from node.books.audit import Audit
+from node.books.ledger import Ledger
 from protocols import request as requests
 from protocols.wire_pb2 import Proposal
-from queries.canonical import encode
-from queries.plan import Between, Every, Members
+from queries.asked.canonical import encode
+from queries.asked.plan import Between, Every, Members
 from tests.node.rig import NOW, POLICY, PRICE, Rig, announce, key_of, plan, request, roster
 
 HOLDING = POLICY.replace('approval_purposes = "none"', 'approval_purposes = ["test"]')

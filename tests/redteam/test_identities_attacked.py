@@ -12,7 +12,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from farr import keys
+from farr.membership import keys
 from farr.registrar.admission import decide, revoke
 from farr.registrar.founding import at_work
 from protocols import roster as rosters

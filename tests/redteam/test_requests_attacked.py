@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from node.ledger import Ledger
+from node.books.ledger import Ledger
 from protocols import checks
 from protocols import request as requests
 from protocols.farrsum.parameters import Trust
 from protocols.signing import sign
 from protocols.wire_pb2 import Request as RequestMessage
 from protocols.wire_pb2 import Role
-from queries.canonical import encode
+from queries.asked.canonical import encode
 from tests.node.company import Company, Played
 from tests.node.rig import HOSPITALS, MANDATE, NAME, NOW, PRICE, Rig, announce, key_of, member, plan, request, roster
 

@@ -10,19 +10,19 @@ from dataclasses import replace
 
 import pytest
 
-from node.audit import Audit
-from node.evidence import Keeper
-from node.heads import Heads
-from node.ledger import Ledger
-from node.newcomers import DAY, meet
-from node.policy import FILE as POLICY_FILE
-from node.policy import KEYS
-from node.state import FILE, transaction
+from node.authority.newcomers import DAY, meet
+from node.authority.policy import FILE as POLICY_FILE
+from node.authority.policy import KEYS
+from node.books.audit import Audit
+from node.books.evidence import Keeper
+from node.books.heads import Heads
+from node.books.ledger import Ledger
+from node.books.state import FILE, transaction
 from protocols import upload as uploads
 from protocols.wire_pb2 import Note, Role
 from protocols.wire_pb2 import Upload as UploadMessage
-from queries.canonical import encode
-from queries.plan import AttributeKey, SiteIs, SiteKey
+from queries.asked.canonical import encode
+from queries.asked.plan import AttributeKey, SiteIs, SiteKey
 from tests.node.rig import (
     HOSPITALS,
     NAME,

@@ -17,20 +17,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from node import policy
-from node.evidence import Keeper
+from node.authority import policy
+from node.books.evidence import Keeper
+from node.books.ledger import Ledger
+from node.books.promises import Promises
+from node.books.state import read_state
 from node.gate import Gate
-from node.ledger import Ledger
-from node.mapping import SourceError, read_mapping
-from node.prepare import prepare
-from node.promises import Promises
-from node.scan import Scanner
-from node.state import read_state
+from node.records.mapping import SourceError, read_mapping
+from node.records.prepare import prepare
+from node.scan.scan import Scanner
 from protocols import PROTOCOL_VERSION
 from protocols import request as requests
 from protocols.wire_pb2 import Confirm, Hello, NodeMessage, NodeStatus, Proposal
-from queries.canonical import encode
-from queries.plan import Aggregate, Between, CodeKey, Members
+from queries.asked.canonical import encode
+from queries.asked.plan import Aggregate, Between, CodeKey, Members
 from tests.node.company import Company, Played
 from tests.node.rig import NAME, NOW, POLICY, SITE, Rig, announce, catalogue, key_of, plan, request, roster
 
@@ -191,7 +191,7 @@ def test_the_comparison_sees_a_leak(tmp_path, caplog, monkeypatch):
 
     def loud(made, tally, attributes, tables):
         exact = read(made, tally, attributes, tables)
-        logging.getLogger("node.scan").info("read", extra={"first": int(exact[0])})
+        logging.getLogger("node.scan.scan").info("read", extra={"first": int(exact[0])})
         (made.home / f"spill-{int(exact.sum())}").touch()
         return exact
 

@@ -1,0 +1,313 @@
+"""Approving, denying and revoking requests that the hospital's policy holds: what the operator sees, and their word.
+
+No text of a command or a page is here, so that both decide in one way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from farr.errors import FarrError
+from farr.hospital import ruling_words
+from farr.hospital.office import Office
+from farr.hospital.overlap import Overlap, overlaps
+from farr.texts import _
+from node.authority import approvals
+from node.authority.decisions import APPROVE, DENY, REVOKE, UNBOUND, Decision
+from node.authority.judging import Outcome, Question
+from node.authority.policy import Policy, period_start
+from node.authority.proposals import Judged, judged
+from node.authority.reads import columns, keys
+from node.books.ledger import Ledger
+from protocols import checks
+from protocols.errors import Rejected
+from protocols.wire_pb2 import Request as RequestMessage
+from protocols.wire_pb2 import Signed, Stand
+from queries.asked.conditions import in_words
+from queries.asked.plan import EVERYTHING, Aggregate, AttributeKey, DateKey, FlagKey, Key, SiteKey
+from queries.cost.accounting import epsilon_of, rho_of_units
+
+READY, HELD, DENIED, ANSWERED, ENDED = "ready", "held", "denied", "answered", "ended"
+"""Where a request stands, in a word: answered and ended ones wait for nothing."""
+
+_WORDS = {Stand.STAND_READY: READY, Stand.STAND_HELD: HELD, Stand.STAND_DENIED: DENIED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A request that the coordinator asked this hospital about."""
+
+    id: str
+    """Of the request, hex."""
+    asked: RequestMessage
+    """As its analyst signed it."""
+    analyst: str
+    """Who asks."""
+    authority: str
+    """On whose authority, by the roster; empty: the analyst is no member any more."""
+    arrived: int
+    """Seconds since 1970, UTC: when this hospital heard of it."""
+    stand: str
+    """``ready``, ``held``, ``denied``, ``answered`` or ``ended``."""
+    rule: str
+    """The key of the policy that holds or withholds it."""
+    detail: str
+    """Why, in words."""
+    word: Decision | None
+    """The operator's last word on it."""
+    judged: Judged | None
+    """All that it was judged by; None once it was answered or is past its time."""
+
+    @property
+    def epsilon(self) -> float:
+        """Return the most that it costs."""
+        return epsilon_of(rho_of_units(self.asked.rho_units))
+
+    def to_plain(self) -> dict[str, object]:
+        """Return it as JSON can hold it."""
+        asked, word = self.asked, self.word
+        return {
+            "id": self.id,
+            "stand": self.stand,
+            "analyst": self.analyst,
+            "authority": self.authority,
+            "purpose": asked.purpose,
+            "reason": asked.reason,
+            "statement": asked.statement,
+            "units": asked.rho_units,
+            "epsilon": self.epsilon,
+            "arrived": self.arrived,
+            "expires_at": asked.expires_at,
+            "rule": self.rule,
+            "detail": self.detail,
+            "decision": None
+            if word is None
+            else {"number": word.number, "kind": word.kind, "by": word.by, "at": word.at},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """One budget, before and after a request is answered; in ledger units."""
+
+    budget: str
+    """``lifetime``, ``purpose`` or ``period``."""
+    before: int
+    """What is left now."""
+    after: int
+    """What would be left; below 0 it would not be answered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closely:
+    """A case with all that whoever decides should see."""
+
+    case: Case
+    """The request."""
+    tables: tuple[str, ...]
+    """Tables that it reads."""
+    columns: tuple[str, ...]
+    """Columns that it reads, as ``table.column``."""
+    figures: tuple[str, ...]
+    """What it measures, by the plan: the question's own text is only its analyst's word."""
+    rows: tuple[str, ...]
+    """Of which rows, table by table, likewise."""
+    groupings: tuple[str, ...]
+    """What its figures are grouped by."""
+    hospitals: int
+    """Hospitals that it asks."""
+    counted: int
+    """Of them, those that this node has known long enough."""
+    minimum: int
+    """Fewest behind the answer."""
+    left: tuple[Left, ...]
+    """Budgets, before and after."""
+    overlaps: tuple[Overlap, ...]
+    """Earlier questions about the same patients."""
+
+    def to_plain(self) -> dict[str, object]:
+        """Return it as JSON can hold it."""
+        return {
+            **self.case.to_plain(),
+            "tables": list(self.tables),
+            "columns": list(self.columns),
+            "figures": list(self.figures),
+            "rows": list(self.rows),
+            "groupings": list(self.groupings),
+            "hospitals": self.hospitals,
+            "counted": self.counted,
+            "minimum": self.minimum,
+            "left": [{"budget": each.budget, "before": each.before, "after": each.after} for each in self.left],
+            "overlaps": [each.to_plain() for each in self.overlaps],
+        }
+
+
+def cases(office: Office) -> Iterator[Case]:
+    """Yield the requests that the coordinator asked about, newest first."""
+    rows = office.bench.connection.execute(
+        "SELECT request, signed, arrived, request IN (SELECT request FROM charges) FROM proposals "
+        "ORDER BY arrived DESC, request"
+    ).fetchall()
+    for request, signed, arrived, answered in rows:
+        yield _case(office, bytes(request), checks.parse(Signed, bytes(signed)), int(arrived), answered=bool(answered))
+
+
+def find(office: Office, identifier: str) -> Case:
+    """Return the request whose id begins so; raise FarrError where there is none, or more than one."""
+    found = [case for case in cases(office) if case.id.startswith(identifier.lower())]
+    if len(found) != 1:
+        raise FarrError(
+            "unknown-request",
+            _("no request here begins with {id}").format(id=identifier)
+            if not found
+            else _("{count} requests begin with {id}").format(count=len(found), id=identifier),
+            remedy=_("see them all: farr node approvals list --all"),
+        )
+    return found[0]
+
+
+def closely(office: Office, case: Case) -> Closely:
+    """Return a case with budgets, groupings and overlaps; raise FarrError where it cannot be judged any more."""
+    question = _question(case)
+    parts, policy = question.plan.parts, office.policy()
+    return Closely(
+        case=case,
+        tables=question.plan.tables,
+        columns=tuple(sorted({column for part in parts for column in columns(part)})),
+        figures=tuple(dict.fromkeys(_figure(each) for part in parts for each in part.aggregates)),
+        rows=tuple(
+            dict.fromkeys(f"{part.table}: {in_words(part.where)}" for part in parts if part.where != EVERYTHING)
+        ),
+        groupings=tuple(dict.fromkeys(_grouping(key) for part in parts for key in keys(part))),
+        hospitals=len(question.asked),
+        counted=sum(site in question.counted for site in question.asked),
+        minimum=question.request.minimum,
+        left=_left(office, policy, question),
+        overlaps=overlaps(question.plan, office.bench.connection),
+    )
+
+
+def approve(office: Office, case: Case, by: str) -> int:
+    """Approve exactly what the case shows; return the decision's number. Raises FarrError where no word is needed.
+
+    Guarantee: the word is bound to the request, the policy file and the price that this case was judged with, so it is
+    none for what anything else became meanwhile. Test:
+    tests/farr/test_approving.py::test_an_approval_is_of_what_was_shown.
+    """
+    question = _question(case)
+    ruling = case.judged.ruling if case.judged else None
+    held = case.judged.held if case.judged else None
+    if ruling is None or held is None or ruling.outcome is Outcome.WITHHELD:
+        raise FarrError(
+            "withheld",
+            _("the policy does not allow {id}, whoever approves: {rule}: {detail}").format(
+                id=case.id[:8], rule=case.rule, detail=ruling_words.in_words(case.detail)
+            ),
+            remedy=_("change policy.toml where the hospital wants such questions answered"),
+        )
+    if ruling.outcome is Outcome.ALLOWED and (case.word is None or case.word.kind == APPROVE):
+        raise FarrError(
+            "not-held",
+            _("{id} needs no approval: the policy allows it").format(id=case.id[:8]),
+        )
+    facts = {"analyst": question.request.analyst, "purpose": question.request.purpose, "units": held.cost}
+    return office.decide(
+        APPROVE,
+        by=by,
+        subject=question.request.id,
+        binding=held.binding,
+        facts=facts | {"policy": held.policy.hex()},
+    )
+
+
+def deny(office: Office, case: Case, by: str, reason: str = "") -> int:
+    """Deny a request: it is not answered here, whatever the policy becomes, until another word; return the number."""
+    _refuse_ended(case)
+    facts = {"reason": reason} if reason else {}
+    return office.decide(DENY, by=by, subject=bytes.fromhex(case.id), binding=UNBOUND, facts=facts)
+
+
+def revoke(office: Office, case: Case, by: str) -> int:
+    """Take the last word on a request back: where the policy holds it, it waits again; return the number."""
+    _refuse_ended(case)
+    if case.word is None or case.word.kind == REVOKE:
+        raise FarrError(
+            "no-decision",
+            _("nobody decided on {id}, so there is nothing to take back").format(id=case.id[:8]),
+        )
+    return office.decide(REVOKE, by=by, subject=bytes.fromhex(case.id), binding=UNBOUND)
+
+
+def _case(office: Office, request: bytes, signed: Signed, arrived: int, *, answered: bool) -> Case:
+    asked = checks.parse(RequestMessage, signed.body)
+    analyst = office.roster.by_id.get(signed.signer)
+    mandate = analyst.mandate if analyst is not None else None
+    found, stand, rule, detail = None, ANSWERED if answered else ENDED, "", ""
+    if not answered:
+        try:
+            found = judged(office.bench, signed, office.roster, office.now)
+            stand = _WORDS[found.stand]
+            rule, detail = (found.ruling.rule, found.ruling.detail) if found.ruling else (found.why, "")
+        except Rejected as rejected:
+            rule = rejected.code
+    return Case(
+        id=request.hex(),
+        asked=asked,
+        analyst=signed.signer,
+        authority="" if mandate is None else mandate.authority,
+        arrived=arrived,
+        stand=stand,
+        rule=rule,
+        detail=detail,
+        word=approvals.last_word(office.bench.connection, request),
+        judged=found,
+    )
+
+
+def _question(case: Case) -> Question:
+    _refuse_ended(case)
+    if case.judged is None or case.judged.question is None:
+        raise FarrError("refused", _("{id} is refused: {code}").format(id=case.id[:8], code=case.rule))
+    return case.judged.question
+
+
+def _refuse_ended(case: Case) -> None:
+    if case.stand == ANSWERED:
+        raise FarrError(
+            "answered",
+            _("{id} was answered; what was charged stays charged").format(id=case.id[:8]),
+        )
+    if case.stand == ENDED:
+        raise FarrError("expired", _("{id} is past its time").format(id=case.id[:8]))
+
+
+def _left(office: Office, policy: Policy, question: Question) -> tuple[Left, ...]:
+    purpose = question.request.purpose
+    spent = Ledger(connection=office.bench.connection).spending(purpose, period_start(policy.period, office.now))
+    caps = (
+        ("lifetime", policy.lifetime_units - spent.lifetime),
+        ("purpose", policy.purposes.get(purpose, 0) - spent.purpose),
+        ("period", policy.units_per_period - spent.period),
+    )
+    return tuple(Left(budget=name, before=left, after=left - question.cost) for name, left in caps)
+
+
+def _figure(aggregate: Aggregate) -> str:
+    """Return what is measured, in words; of which rows, where they are fewer than the part's."""
+    columns_read = ", ".join(column for column in (aggregate.column, *aggregate.columns) if column is not None)
+    of = "" if aggregate.where == EVERYTHING else f" WHERE {in_words(aggregate.where)}"
+    return f"{aggregate.statistic}({columns_read}){of}"
+
+
+def _grouping(key: Key) -> str:
+    if isinstance(key, SiteKey):
+        return "site"
+    if isinstance(key, AttributeKey):
+        return f"site.{key.attribute}"
+    if isinstance(key, FlagKey):
+        return in_words(key.term)
+    if isinstance(key, DateKey):
+        return f"{key.part.upper()}({key.column})"
+    level = getattr(key, "level", None)
+    return f"LEVEL({key.column}, '{level}')" if level else key.column

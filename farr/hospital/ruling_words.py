@@ -1,0 +1,59 @@
+"""What a rule of the policy compared with what, in the language in use and without the ledger's units.
+
+A node writes such a detail into its log in English, as it was when it was judged; people read it translated. What fits
+none of the forms is shown as it was written.
+"""
+
+from __future__ import annotations
+
+import re
+
+from farr.texts import N_, _, translate
+
+FORMS = (
+    N_("asked on the authority of: {authority}"),
+    N_("asked by {who}"),
+    N_("asked for {purpose}"),
+    N_("asks {tables}"),
+    N_("reads no column"),
+    N_("reads {columns}"),
+    N_("no finer than {level}"),
+    N_("told apart from all but {count} hospitals, at least {least}"),
+    N_("{count} hospitals, at least {least}; too new to count: {sites}"),
+    N_("{count} hospitals, at least {least}"),
+    N_("hidden among {count} honest hospitals, at least {least}; too new to count: {sites}"),
+    N_("hidden among {count} honest hospitals, at least {least}"),
+    N_("trust {trust}, least {floor}"),
+    N_("costs {cost}, left {left}"),
+    N_("costs {cost}, at most {most}"),
+    N_("costs {cost}, without approval at most {most}"),
+)
+"""Details that `node/authority/judging.py` writes."""
+
+_REMEDY = N_("change {rule} in policy.toml where the hospital wants such questions answered")
+
+_PRICE = re.compile(r"\d+ units \((epsilon [^)]+)\)")
+
+
+def in_words(detail: str) -> str:
+    """Return a detail for people; prices keep their units where they look the same without."""
+    for form in FORMS:
+        if (values := _values(form, detail)) is not None:
+            return _(form).format(**values)
+    return translate(detail)
+
+
+def remedy_in_words(remedy: str) -> str:
+    """Return a remedy for people."""
+    values = _values(_REMEDY, remedy)
+    return translate(remedy) if values is None else _(_REMEDY).format(**values)
+
+
+def _values(form: str, text: str) -> dict[str, str] | None:
+    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(form))
+    found = re.fullmatch(pattern, text)
+    if found is None:
+        return None
+    values = found.groupdict()
+    short = {name: _PRICE.sub(r"\1", value) for name, value in values.items()}
+    return short if len(set(short.values())) == len(set(values.values())) else values

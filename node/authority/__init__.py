@@ -1,0 +1,1 @@
+"""Who may ask what: policy, rulings, mandates, approvals, newcomers."""

@@ -1,0 +1,1 @@
+"""The hospital's own files: how they are written, read and prepared."""

@@ -1,0 +1,121 @@
+"""Reading a hospital's files: every field as text, whatever the file's encoding.
+
+The engine's own type sniffing is not used: what it guesses depends on the records, and so would the node's answers.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import duckdb
+
+from node.records.mapping import SourceError, TableMapping
+
+CHUNK = 1 << 22
+"""Bytes of a file that are re-encoded at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """One file that a table is read from."""
+
+    path: Path
+    """Where it is."""
+    described: TableMapping
+    """How it is written."""
+
+    @property
+    def parquet(self) -> bool:
+        """Return whether it is Parquet, else text."""
+        return self.path.suffix == ".parquet"
+
+
+def find(data: Path, table: str, described: TableMapping) -> SourceFile | None:
+    """Return the file of a table; None where the hospital has none; raise SourceError where a named one is missing."""
+    if described.file is not None:
+        named = data / described.file
+        if not named.is_file():
+            remedy = "correct the name in the mapping"
+            raise SourceError("no such file in the data folder", file=described.file, remedy=remedy)
+        return SourceFile(path=named, described=described)
+    for suffix in (".parquet", ".csv"):
+        if (path := data / (table + suffix)).is_file():
+            return SourceFile(path=path, described=described)
+    return None
+
+
+def identifier(name: str) -> str:
+    """Quote a name for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a text for SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def open_source(connection: duckdb.DuckDBPyConnection, source: SourceFile, scratch: Path) -> tuple[str, ...]:
+    """Make the file readable as the view ``source`` and return its column names; raise SourceError where it is not.
+
+    ``scratch`` is a private folder: text that the engine cannot decode is re-encoded into it.
+    """
+    try:
+        if source.parquet:
+            reading = f"read_parquet({literal(str(source.path))})"
+            connection.execute(f"CREATE OR REPLACE TEMP VIEW source AS FROM {reading}")
+            described = connection.execute("DESCRIBE source").fetchall()
+            return tuple(str(row[0]) for row in described)
+        names = _header(source)
+        columns = "{" + ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names) + "}"
+        path = _as_utf8(source, scratch) if source.described.encoding != "utf-8" else source.path
+        # A line that cannot be read is left out and counted: its text must not reach an error message.
+        connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW source AS FROM read_csv({literal(str(path))}, auto_detect = false, "
+            f"header = true, columns = {columns}, delim = {literal(source.described.delimiter)}, quote = '\"', "
+            "escape = '\"', ignore_errors = true, store_rejects = true)"
+        )
+        return names
+    except duckdb.Error:
+        raise unreadable(source) from None
+
+
+def unreadable(source: SourceFile) -> SourceError:
+    """Return the error of a file that the engine refuses, without the engine's words: they may quote a record."""
+    kind = "Parquet" if source.parquet else f"{source.described.encoding} text in columns"
+    return SourceError(f"cannot be read as {kind}", file=source.path.name, remedy="export it again")
+
+
+def _open(path: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb"))
+
+
+def _header(source: SourceFile) -> tuple[str, ...]:
+    encoding = "utf-8-sig" if source.described.encoding == "utf-8" else source.described.encoding
+    try:
+        with io.TextIOWrapper(_open(source.path), encoding=encoding, errors="replace", newline="") as lines:
+            names = tuple(next(csv.reader(lines, delimiter=source.described.delimiter), ()))
+    except (csv.Error, OSError, EOFError):
+        raise unreadable(source) from None
+    names = tuple(name.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}") for name in names)
+    if not names:
+        raise SourceError("is empty", file=source.path.name, remedy="export it with a line of column names")
+    if len({name.casefold() for name in names}) < len(names):
+        raise SourceError("names a column twice", file=source.path.name, remedy="give each column its own name")
+    return names
+
+
+def _as_utf8(source: SourceFile, scratch: Path) -> Path:
+    """Re-encode a file; a byte that means nothing becomes U+FFFD, which no code set, number or date contains."""
+    target = scratch / "source.csv"
+    decoder = codecs.getincrementaldecoder(source.described.encoding)(errors="replace")
+    with _open(source.path) as raw, target.open("wb") as out:
+        while chunk := raw.read(CHUNK):
+            out.write(decoder.decode(chunk).encode())
+        out.write(decoder.decode(b"", final=True).encode())
+    return target

@@ -1,0 +1,85 @@
+"""What a plan comes to: its tally, its noise and its cost, derived here and never taken from a request."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from node.noise import check_cost
+from protocols.errors import Rejected
+from queries.agreed.catalogue import Catalogue
+from queries.asked.canonical import decode
+from queries.asked.check import check
+from queries.asked.plan import Plan
+from queries.cost.accounting import rho_of_units
+from queries.cost.measurement import Measurement, calibrate
+from queries.cost.sensitivity import of_tally
+from queries.cost.tally import Tally, tally
+from queries.errors import QueryError
+
+MOST_KEPT = 64
+"""Compiled plans that are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """A checked plan at a price."""
+
+    tally: Tally
+    """The shape of the vector."""
+    measurement: Measurement
+    """The noise."""
+    cost: int
+    """In ledger units, recomputed from the noise."""
+
+    @property
+    def plan(self) -> Plan:
+        """Return the plan."""
+        return self.tally.plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiler:
+    """Compiles plans of one catalogue and keeps those asked last."""
+
+    catalogue: Catalogue
+    """What plans are checked against."""
+    kept: OrderedDict[tuple[bytes, int, int], Compiled] = field(default_factory=OrderedDict)
+    """By digest of the plan, price and h, the one used last at the end."""
+
+    def compile(self, plan: bytes, rho_units: int, honest: int) -> Compiled:
+        """Return what a plan comes to at a price; raise Rejected("bad-plan") when it does not fit the catalogue.
+
+        ``honest`` is the h that ``protocols.announcement.read`` computed from the roster and the request.
+
+        Guarantee: tally, sensitivity, noise and cost follow from the plan's bytes, the price, h and the catalogue
+        alone, and the cost is at most the price. Test: tests/node/test_answer.py::test_every_number_is_derived_here.
+        """
+        name = (hashlib.sha256(plan).digest(), rho_units, honest)
+        if name in self.kept:
+            self.kept.move_to_end(name)
+            return self.kept[name]
+        try:
+            compiled = self._compile(plan, rho_units, honest)
+        except QueryError as error:
+            raise Rejected("bad-plan", error.message) from error
+        self.kept[name] = compiled
+        while len(self.kept) > MOST_KEPT:
+            self.kept.popitem(last=False)
+        return compiled
+
+    def _compile(self, plan: bytes, rho_units: int, honest: int) -> Compiled:
+        decoded = decode(Plan, plan)
+        if decoded.catalogue != self.catalogue.digest:
+            raise Rejected("wrong-catalogue", "plan")
+        check(decoded, self.catalogue)
+        shape = tally(decoded, self.catalogue)
+        sensitivities = of_tally(shape, self.catalogue.sites_per_patient)
+        measurement = calibrate(shape, sensitivities, rho_of_units(rho_units), honest)
+        if measurement.cost > rho_units:
+            raise Rejected("bad-plan", "costs more than was asked for")
+        # The noise makes the same check again; here it comes before any record is read.
+        for noise in measurement.blocks:
+            check_cost(noise, honest)
+        return Compiled(tally=shape, measurement=measurement, cost=measurement.cost)

@@ -1,0 +1,1 @@
+"""What a federation agreed on: the catalogue, its codes and domains, and packs of indicators."""

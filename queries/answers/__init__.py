@@ -1,0 +1,1 @@
+"""What is read from noised sums: estimates, intervals, figures, and what to expect of them."""

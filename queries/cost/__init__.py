@@ -1,0 +1,1 @@
+"""What it costs: tally, sensitivity, noise, accounting."""
