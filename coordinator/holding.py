@@ -23,14 +23,32 @@ class Outlook(Enum):
     DENIED = "denied"
 
 
-def propose(alive: Alive, links: Links) -> None:
-    """Ask the hospitals that look at requests where a waiting one stands, each once on every connection."""
+def look(alive: Alive, links: Links) -> None:
+    """Note which hospitals of a waiting request are paused, and ask those that look at requests where it stands.
+
+    Each is asked once on every connection.
+    """
     if alive.state != State.STATE_WAITING:
         return
-    unasked = _looking(alive, links) - alive.stands.proposed
+    stands = alive.stands
+    paused = frozenset(site for site in alive.sites if links.paused(site))
+    if paused != stands.paused:
+        stands.paused = paused
+        alive.touch()
+    unasked = _looking(alive, links) - stands.proposed
     if unasked:
-        alive.stands.proposed |= unasked
+        stands.proposed |= unasked
+        stands.asked |= unasked
         links.send(unasked, CoordinatorMessage(proposal=Proposal(request=alive.question.signed)))
+
+
+def is_news(alive: Alive, links: Links, site: str) -> bool:
+    """Tell whether a hospital's last status changes anything about a waiting request."""
+    if alive.state != State.STATE_WAITING:
+        return False
+    stands = alive.stands
+    unasked = links.looks(site) and site not in stands.proposed
+    return unasked or links.paused(site) != (site in stands.paused)
 
 
 def outlook(alive: Alive, links: Links, *, ready: AbstractSet[str], now: float) -> tuple[Outlook, float | None]:
@@ -40,15 +58,20 @@ def outlook(alive: Alive, links: Links, *, ready: AbstractSet[str], now: float) 
     holds back, and those that are there have all decided or the analyst's patience is over. Hospitals that said no are
     not waited for; those that are undecided when the patience is over take part with zeros. When so many said no that
     the request's minimum is out of reach, it has failed. Test: tests/coordinator/test_holding.py.
+
+    A paused hospital is neither waited for nor counted: where the others are too few, the request waits.
+
+    Guarantee: nobody is charged for an answer that pauses known beforehand keep below its minimum. Test:
+    tests/coordinator/test_holding.py::test_a_request_waits_while_those_that_are_paused_are_needed.
     """
     request, stands = alive.question.request, alive.stands
     denied = stands.at(Stand.STAND_DENIED)
     if len(alive.sites - denied) < request.minimum:
         return Outlook.DENIED, None
-    waited_for = stands.undecided(_looking(alive, links)) & alive.connected
+    waited_for = (stands.undecided(_looking(alive, links)) & alive.connected) - stands.paused
     left = stands.until(request, waited_for) - now
     again = left if waited_for and left > 0 else None
-    if len((alive.sites & ready) - denied - waited_for) < request.minimum or again is not None:
+    if len((alive.sites & ready) - denied - waited_for - stands.paused) < request.minimum or again is not None:
         return Outlook.WAIT, again
     return Outlook.OPEN, None
 

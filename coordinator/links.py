@@ -132,6 +132,10 @@ class Links:
         """Tell whether a hospital said that somebody there looks at some requests before they are answered."""
         return site in self._seen and self._seen[site][1].holds
 
+    def paused(self, site: str) -> bool:
+        """Tell whether a hospital last said that it is paused: until it says otherwise it adds zeros to any round."""
+        return site in self._seen and self._seen[site][1].paused
+
     def view(self, site: str) -> NodeView:
         """Return what is known of a hospital's connection."""
         seen, status = self._seen.get(site, (0.0, None))

@@ -63,9 +63,11 @@ def reused(question: Question, earlier: RequestStatus, now: float) -> RequestSta
 
 
 def _waiting(sites: tuple[str, ...], connected: AbstractSet[str], stands: Stands | None) -> Iterator[SiteProgress]:
-    said = stands.said if stands else {}
+    said, paused = (stands.said, stands.paused) if stands else ({}, frozenset())
     for site in sites:
-        if site in said and said[site].stand in _STANDS:
+        if site in paused and site in connected:
+            yield SiteProgress(site=site, state="paused")
+        elif site in said and said[site].stand in _STANDS:
             yield SiteProgress(site=site, state=_STANDS[said[site].stand], reference=said[site].reference)
         else:
             yield SiteProgress(site=site, state="connected" if site in connected else "offline")

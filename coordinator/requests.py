@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from coordinator import announcing, holding, progress, questions
 from coordinator.alive import Alive
+from coordinator.endings import Endings
 from coordinator.epochs import Epochs
 from coordinator.holding import Outlook
 from coordinator.links import Links
@@ -43,6 +44,7 @@ class Requests:
         self._members = members
         self._links = links
         self._alive: dict[bytes, Alive] = {}
+        self._endings = Endings(links)
         self._waking: asyncio.Handle | None = None
         self.rounds = Rounds(settings=settings, send=links.send, moved=self._round_moved, ended=self._round_ended)
         self.epochs = Epochs(
@@ -178,6 +180,7 @@ class Requests:
 
     def site_connected(self, site: str) -> None:
         """Note that a hospital is there: requests may have waited for it."""
+        self._endings.catch_up(site)
         for alive in self._of(site):
             alive.connected.add(site)
             alive.touch()
@@ -192,10 +195,10 @@ class Requests:
             self._consider(alive)
 
     def site_spoke(self, site: str) -> None:
-        """Ask a hospital about the requests that wait, should its status say that it looks at them from now on."""
-        if self._links.looks(site):
-            for alive in self._of(site):
-                holding.propose(alive, self._links)
+        """Look again at the requests that wait, should a hospital's status say that it is paused, or looks at them."""
+        for alive in self._of(site):
+            if holding.is_news(alive, self._links, site):
+                self._consider(alive)
 
     def verdict(self, site: str, verdict: Verdict) -> None:
         """Note where a request stands at a hospital; what comes after its round began, or its end, changes nothing."""
@@ -233,7 +236,7 @@ class Requests:
 
     def _consider(self, alive: Alive) -> None:
         """Open the round of a waiting request if its hospitals are ready, or were given time to become so."""
-        holding.propose(alive, self._links)
+        holding.look(alive, self._links)
         if alive.state != State.STATE_WAITING or self.rounds.count >= self._settings.most_running:
             return
         ready = self.epochs.ready
@@ -244,7 +247,8 @@ class Requests:
         if found is not Outlook.OPEN:
             alive.stop_grace()
             return
-        if not alive.waited and (self._links.returning(alive.sites - ready) or self.epochs.gathering):
+        awaited = alive.sites - ready - alive.stands.paused
+        if not alive.waited and (self._links.returning(awaited) or self.epochs.gathering):
             if not alive.grace:
                 loop = asyncio.get_running_loop()
                 alive.grace = loop.call_later(self._settings.grace_seconds, self._grace_over, alive)
@@ -288,13 +292,8 @@ class Requests:
         alive.state, alive.round = State.STATE_RUNNING, state
         alive.touch()
         self.rounds.open(state, seated=seated, deposits=seated.use(), opened_at=now)
-        log.info(
-            "announced",
-            extra={
-                "request": status.id.hex(), "epoch": announcement.epoch, "slot": announcement.slot,
-                "contributors": len(cohort),
-            },
-        )  # fmt: skip
+        facts = {"epoch": announcement.epoch, "slot": announcement.slot, "contributors": len(cohort)}
+        log.info("announced", extra={"request": status.id.hex(), **facts})
 
     def _round_moved(self, id_: bytes, state: Round) -> None:
         alive = self._alive[id_]
@@ -338,6 +337,7 @@ class Requests:
         """Let go of a request whose end is stored, and tell its watchers."""
         del self._alive[status.id]
         alive.end(status)
+        self._endings.tell(alive)
         self._wake()
         log.info("ended", extra={"request": status.id.hex(), "code": status.code, "contributors": status.answered})
 
@@ -381,7 +381,7 @@ class Requests:
     def _waits_for_seats(self) -> bool:
         waiting = [alive for alive in self._alive.values() if alive.state == State.STATE_WAITING and not alive.waited]
         ready = self.epochs.ready if waiting else frozenset()
-        return any(alive.connected - ready for alive in waiting)
+        return any(alive.connected - ready - alive.stands.paused for alive in waiting)
 
     def _restore_waiting(self, signed: Signed, status: RequestStatus) -> None:
         try:

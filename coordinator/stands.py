@@ -24,6 +24,10 @@ class Stands:
     """Seconds since 1970, UTC: when this process took the request up."""
     proposed: set[str] = field(default_factory=set)
     """Hospitals that were asked on their present connection."""
+    asked: set[str] = field(default_factory=set)
+    """Hospitals that were ever asked, those that have left since included."""
+    paused: frozenset[str] = frozenset()
+    """Of the request's hospitals, those whose last status says that they are paused."""
     said: dict[str, Verdict] = field(default_factory=dict)
     """By hospital, its last word."""
 

@@ -118,7 +118,9 @@ class Gate:
         }
 
     def _status(self) -> NodeStatus:
-        paused = Decisions(connection=self.ledger.connection).paused
+        connection = self.ledger.connection
+        # One that was rolled back answers nothing either, until somebody looks after it.
+        paused = Decisions(connection=connection).paused or Audit(connection=connection).halted
         try:
             allowed = policy.load(self.policy_file)
         except policy.PolicyError:

@@ -43,7 +43,7 @@ STEADY = 60.0
 """Seconds after which a link that was up counts as good, so that its loss is answered quickly."""
 
 FAREWELL = 7.0
-"""Seconds for the question under way when the node is told to stop."""
+"""Seconds for the question under way, and for showing the log, when the node is told to stop."""
 
 GOODBYE = 1.0
 """Seconds for the coordinator to end the stream once the node has nothing more to say."""
@@ -170,10 +170,13 @@ class Link:
         self._again.clear()
 
     async def _leave(self, session: asyncio.Future[str]) -> None:
-        """Finish the question under way, let what was written reach the other side, and end the stream."""
+        """Finish the question under way, show the log where that is due, and end the stream once all of it was sent."""
         self._stopping = True
-        if self._answering:
-            await asyncio.wait(self._answering, timeout=FAREWELL)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                if self._answering:
+                    await asyncio.wait(self._answering)
+                await self._attesting.finish()
         if self._call is not None:
             # A stream whose connection was never made, or is gone, cannot be told that there is no more to come.
             with contextlib.suppress(grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
@@ -341,8 +344,7 @@ class Link:
         async def show(gathered: Sequence[Signed]) -> None:
             await self._say(call, self._desk.ask(lambda: self._replier.attest(gathered, self._membership.roster)))
 
-        if not self._stopping:
-            self._attesting.soon(show, *released)
+        self._attesting.soon(show, *released)
 
     async def _beat(self, call: Call) -> None:
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):

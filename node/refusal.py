@@ -112,9 +112,16 @@ class Replier:
         return self._guarded(None, lambda: [NodeMessage(deposits=each) for each in prepare()])
 
     def proposal(self, message: Proposal, roster: Roster) -> list[NodeMessage]:
-        """Return where a request stands before its round, or nothing for one that is not good in itself."""
-        take, now = self.proposals.take, int(self.clock())
-        return self._guarded(None, lambda: [NodeMessage(verdict=take(message.request, roster, now))])
+        """Return where a request stands before its round; nothing for one that is over or not good in itself."""
+        proposals, now = self.proposals, int(self.clock())
+
+        def stands() -> list[NodeMessage]:
+            if message.ended:
+                proposals.end(message.ended)
+                return []
+            return [NodeMessage(verdict=proposals.take(message.request, roster, now))]
+
+        return self._guarded(None, stands)
 
     def stirred(self, roster: Roster) -> list[NodeMessage]:
         """Return what the operator's decisions, the policy or the time have changed since this was last asked."""
@@ -132,7 +139,8 @@ class Replier:
         """Return a witness of the coordinator's newest checkpoint, where it may be had, and the node's own one."""
 
         def seen() -> list[NodeMessage]:
-            answerer = self.answerer
+            answerer, audit = self.answerer, Audit(connection=self.answerer.connection)
+            halted = audit.halted
             held = Held(
                 member=answerer.member,
                 identity=answerer.identity,
@@ -142,6 +150,9 @@ class Replier:
             witness = held.take(message.checkpoints, roster)
             own = self._keeper(roster).checkpoint()
             said = [] if witness is None else [NodeMessage(witness=witness)]
+            if audit.halted and not halted:
+                # At once, so that no round opens that counts on this hospital's records.
+                said.append(NodeMessage(status=NodeStatus()))
             return said if own is None else [*said, NodeMessage(checkpoint=own)]
 
         return self._guarded(None, seen)

@@ -54,7 +54,8 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "wrong-length": "the vector has another length than the plan says",
         "late": "the upload came after the round was closed",
         # the secure sum
-        "too-few-nodes": "fewer hospitals hold keys than the secure sum needs; wait for more to connect",
+        "too-few-nodes": "fewer hospitals hold keys than the secure sum needs, which is at least three; wait for more "
+        "to connect",
         "no-beacon": "so many hospitals need a committee drawn by a public beacon; configure one",
         "wrong-epoch": "the message belongs to another epoch; it is renewed in the background",
         "not-in-freeze": "this hospital's key is not in the epoch's list; it takes part from the next epoch on",

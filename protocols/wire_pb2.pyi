@@ -537,10 +537,12 @@ class NodeMessage(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., upload: _Optional[_Union[Signed, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., status: _Optional[_Union[NodeStatus, _Mapping]] = ..., epoch_key: _Optional[_Union[Signed, _Mapping]] = ..., deposits: _Optional[_Union[Deposits, _Mapping]] = ..., confirmation: _Optional[_Union[Confirmation, _Mapping]] = ..., shares: _Optional[_Union[Shares, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., checkpoint: _Optional[_Union[Signed, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., witness: _Optional[_Union[Signed, _Mapping]] = ...) -> None: ...
 
 class Proposal(_message.Message):
-    __slots__ = ("request",)
+    __slots__ = ("request", "ended")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
     request: Signed
-    def __init__(self, request: _Optional[_Union[Signed, _Mapping]] = ...) -> None: ...
+    ended: bytes
+    def __init__(self, request: _Optional[_Union[Signed, _Mapping]] = ..., ended: _Optional[bytes] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("protocol", "roster", "catalogue")

@@ -89,9 +89,10 @@ def join(
         output.as_json({"federation": credentials.federation, "id": credentials.member, "home": str(home)})
         return
     output.line(
-        _("{member} is a hospital of {federation}. Read {policy}, then: farr node serve --home {home}").format(
-            member=credentials.member, federation=credentials.federation, policy=home / policies.FILE, home=home
-        )
+        _(
+            "{member} is a hospital of {federation}. Read {policy}, then: farr node check --home {home}, and when all "
+            "is good: farr node serve --home {home}"
+        ).format(member=credentials.member, federation=credentials.federation, policy=home / policies.FILE, home=home)
     )
 
 

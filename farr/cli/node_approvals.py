@@ -309,7 +309,7 @@ def _decide(identifier: str, home: Path, decide: Callable[[Office, Case], int], 
 
 def _describe(case: Case) -> None:
     asked = case.asked
-    output.line(asked.statement)
+    output.statement(asked.statement)
     output.line()
     rows = [
         (_("id"), case.id),
@@ -327,10 +327,12 @@ def _describe(case: Case) -> None:
     if case.word is not None:
         said = f"{_(DECISIONS[case.word.kind])}, {case.word.by}, {utc(case.word.at)}"
         rows.append((_("last decision"), said))
-    output.table(tables.table((_("what"), _("value")), [row for row in rows if row[1]]))
+    output.table(tables.table((_("what"), _("value")), [row for row in rows if row[1]]), paged=True)
 
 
 def _describe_closely(closely: Closely) -> None:
+    from farr.hospital.policy_words import apart
+    from farr.hospital.standing_approvals import LIMITS
     from queries.cost.accounting import epsilon_of, rho_of_units
 
     rows = [
@@ -347,10 +349,13 @@ def _describe_closely(closely: Closely) -> None:
         ),
     ]
     for each in closely.left:
-        before, after = (f"{epsilon_of(rho_of_units(max(0, value))):.3g}" for value in (each.before, each.after))
+        before, after = apart(*(epsilon_of(rho_of_units(max(0, value))) for value in (each.before, each.after)))
         text = _("epsilon {before} before, {after} after").format(before=before, after=after)
         rows.append((_("left {budget}").format(budget=_(BUDGETS[each.budget])), text))
-    output.table(tables.table((_("what"), _("value")), rows))
+    rows += [
+        (_("standing approval {number}").format(number=each.number), _(LIMITS[each.limit])) for each in closely.standing
+    ]
+    output.table(tables.table((_("what"), _("value")), rows), paged=True)
     if not closely.overlaps:
         output.line(_("No earlier answer is about the same patients."))
         return
@@ -364,7 +369,7 @@ def _describe_closely(closely: Closely) -> None:
         for each in closely.overlaps
     ]  # fmt: skip
     headers = (_("request"), _("time"), _("analyst"), _("how"), _("this | that"), _("question"))
-    output.table(tables.table(headers, shown))
+    output.table(tables.table(headers, shown), paged=True)
 
 
 def _name(given: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ from farr.texts import N_, _
 if TYPE_CHECKING:
     from node.authority.policy import Policy
 
-app = typer.Typer(no_args_is_help=True, help=N_("What the node may answer: show, check, explain."))
+app = typer.Typer(no_args_is_help=True, help=N_("What the node may answer: show, check, explain, default."))
 
 File = Annotated[
     Path | None,
@@ -28,6 +29,10 @@ Named = Annotated[str, typer.Argument(metavar="REQUEST", help=N_("The beginning 
 EXPLAIN = N_(
     "Say what the policy, as it is now, makes of a request: which rule decides, and what every other says.\n\n\b\n"
     "  farr node policy explain --home n 3f9a"
+)
+DEFAULT = N_(
+    "Print the policy that `farr node join` writes, to begin with or to compare with.\n\n\b\n"
+    "  farr node policy default > n/policy.toml"
 )
 
 
@@ -104,6 +109,17 @@ def explain(named: Named, home: Home, as_json: AsJson = False) -> None:
             output.line(remedy_in_words(ruling.remedy))
     else:
         output.line(_("allowed: no rule stands against it"))
+
+
+@app.command("default", help=DEFAULT)
+def default(as_json: AsJson = False) -> None:
+    """Print the policy that joining writes."""
+    from node.authority import policy as policies
+
+    if as_json:
+        output.as_json({"policy": policies.DEFAULT})
+    else:
+        sys.stdout.write(policies.DEFAULT)
 
 
 def _facts(allowed: Policy) -> dict[str, object]:

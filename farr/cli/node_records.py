@@ -45,6 +45,11 @@ _SHOWN = (
 )
 """Facts that the list for people shows."""
 
+_DECISIONS = (
+    N_("approve"), N_("deny"), N_("revoke"), N_("standing"), N_("withdraw"), N_("pause"), N_("resume"), N_("accept"),
+)  # fmt: skip
+"""Kinds of decisions, as the log has them; told in the language in use."""
+
 _OF_A_MEMBER = ("accept",)
 """Decisions whose subject is a member's id."""
 
@@ -81,6 +86,8 @@ def entries(context: typer.Context, home: EitherHome = None, as_json: AsJson = F
             shown["member"] = bytes.fromhex(json.loads(each.facts)["subject"]).decode(errors="replace")
         elif decision in _OF_A_REQUEST:
             shown["request"] = json.loads(each.facts)["subject"][:8]
+        if decision in _DECISIONS:
+            shown["decision"] = _(decision)
         facts = ", ".join(
             f"{_(name)} {value}" if name != "detail" else in_words(str(value)) for name, value in shown.items()
         )

@@ -154,7 +154,10 @@ def admit(
     *,
     home: Home,
     wait: Annotated[
-        int, typer.Option(min=0, metavar="N", help=N_("Go on until N members were admitted, or no token is left."))
+        int,
+        typer.Option(
+            min=0, metavar="N", help=N_("Go on until N members were admitted or renewed, or no token is left.")
+        ),
     ] = 0,
     timeout: Annotated[float, typer.Option(min=0, metavar="S", help=N_("Seconds to wait at most."))] = 600.0,
     rotate: Annotated[

@@ -46,6 +46,8 @@ class Waiting:
             )
         else:
             text = _("{answered} of {asked} hospitals answered").format(answered=state.answered, asked=state.asked)
+        if state.state == "waiting" and state.paused:
+            text += " " + _("(paused: {sites})").format(sites=shortened(state.paused, 5))
         if state.waited_for and time.monotonic() - self._begun > NAMES_AFTER:
             text += " " + _("(waiting for {sites})").format(sites=shortened(state.waited_for, 5))
         return text

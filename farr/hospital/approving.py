@@ -13,12 +13,13 @@ from farr.hospital import ruling_words
 from farr.hospital.office import Office
 from farr.hospital.overlap import Overlap, overlaps
 from farr.texts import _
-from node.authority import approvals
+from node.authority import approvals, standing
 from node.authority.decisions import APPROVE, DENY, REVOKE, UNBOUND, Decision
 from node.authority.judging import Outcome, Question
 from node.authority.policy import Policy, period_start
 from node.authority.proposals import Judged, judged
 from node.authority.reads import columns, keys
+from node.authority.standing import Against
 from node.books.ledger import Ledger
 from protocols import checks
 from protocols.errors import Rejected
@@ -27,6 +28,9 @@ from protocols.wire_pb2 import Signed, Stand
 from queries.asked.conditions import in_words
 from queries.asked.plan import EVERYTHING, Aggregate, AttributeKey, DateKey, FlagKey, Key, SiteKey
 from queries.cost.accounting import epsilon_of, rho_of_units
+
+OVER = "over"
+"""The rule of a request that ended, should nothing but the coordinator's word say so."""
 
 READY, HELD, DENIED, ANSWERED, ENDED = "ready", "held", "denied", "answered", "ended"
 """Where a request stands, in a word: answered and ended ones wait for nothing."""
@@ -125,6 +129,8 @@ class Closely:
     """Budgets, before and after."""
     overlaps: tuple[Overlap, ...]
     """Earlier questions about the same patients."""
+    standing: tuple[Against, ...] = ()
+    """Standing approvals of the pack whose run it says it is, with the limit that holds it all the same."""
 
     def to_plain(self) -> dict[str, object]:
         """Return it as JSON can hold it."""
@@ -140,17 +146,19 @@ class Closely:
             "minimum": self.minimum,
             "left": [{"budget": each.budget, "before": each.before, "after": each.after} for each in self.left],
             "overlaps": [each.to_plain() for each in self.overlaps],
+            "standing": [{"number": each.number, "limit": each.limit} for each in self.standing],
         }
 
 
 def cases(office: Office) -> Iterator[Case]:
     """Yield the requests that the coordinator asked about, newest first."""
     rows = office.bench.connection.execute(
-        "SELECT request, signed, arrived, request IN (SELECT request FROM charges) FROM proposals "
-        "ORDER BY arrived DESC, request"
+        "SELECT request, signed, arrived, request IN (SELECT request FROM charges), "
+        "request IN (SELECT request FROM ended) FROM proposals ORDER BY arrived DESC, request"
     ).fetchall()
-    for request, signed, arrived, answered in rows:
-        yield _case(office, bytes(request), checks.parse(Signed, bytes(signed)), int(arrived), answered=bool(answered))
+    for request, message, arrived, answered, over in rows:
+        signed = checks.parse(Signed, bytes(message))
+        yield _case(office, bytes(request), signed, int(arrived), answered=bool(answered), over=bool(over))
 
 
 def find(office: Office, identifier: str) -> Case:
@@ -185,6 +193,7 @@ def closely(office: Office, case: Case) -> Closely:
         minimum=question.request.minimum,
         left=_left(office, policy, question),
         overlaps=overlaps(question.plan, office.bench.connection),
+        standing=_standing(office, case),
     )
 
 
@@ -239,7 +248,7 @@ def revoke(office: Office, case: Case, by: str) -> int:
     return office.decide(REVOKE, by=by, subject=bytes.fromhex(case.id), binding=UNBOUND)
 
 
-def _case(office: Office, request: bytes, signed: Signed, arrived: int, *, answered: bool) -> Case:
+def _case(office: Office, request: bytes, signed: Signed, arrived: int, *, answered: bool, over: bool) -> Case:
     asked = checks.parse(RequestMessage, signed.body)
     analyst = office.roster.by_id.get(signed.signer)
     mandate = analyst.mandate if analyst is not None else None
@@ -251,6 +260,9 @@ def _case(office: Office, request: bytes, signed: Signed, arrived: int, *, answe
             rule, detail = (found.ruling.rule, found.ruling.detail) if found.ruling else (found.why, "")
         except Rejected as rejected:
             rule = rejected.code
+        else:
+            if over:
+                found, stand, rule, detail = None, ENDED, OVER, ""
     return Case(
         id=request.hex(),
         asked=asked,
@@ -267,18 +279,31 @@ def _case(office: Office, request: bytes, signed: Signed, arrived: int, *, answe
 
 def _question(case: Case) -> Question:
     _refuse_ended(case)
+    if case.rule == OVER:
+        raise FarrError(
+            "ended",
+            _("{id} is over, the coordinator says: cancelled, answered without this hospital, or failed").format(
+                id=case.id[:8]
+            ),
+            remedy=_("should it be asked about again, it waits here again"),
+        )
     if case.judged is None or case.judged.question is None:
         raise FarrError("refused", _("{id} is refused: {code}").format(id=case.id[:8], code=case.rule))
     return case.judged.question
 
 
 def _refuse_ended(case: Case) -> None:
+    """Raise FarrError for a request that no word can change any more.
+
+    Guarantee: the coordinator's word that a request is over keeps nobody from denying it or taking an approval back.
+    Test: tests/farr/test_approving.py::test_what_the_coordinator_calls_over_can_be_taken_back_but_not_approved.
+    """
     if case.stand == ANSWERED:
         raise FarrError(
             "answered",
             _("{id} was answered; what was charged stays charged").format(id=case.id[:8]),
         )
-    if case.stand == ENDED:
+    if case.stand == ENDED and case.rule != OVER:
         raise FarrError("expired", _("{id} is past its time").format(id=case.id[:8]))
 
 
@@ -291,6 +316,20 @@ def _left(office: Office, policy: Policy, question: Question) -> tuple[Left, ...
         ("period", policy.units_per_period - spent.period),
     )
     return tuple(Left(budget=name, before=left, after=left - question.cost) for name, left in caps)
+
+
+def _standing(office: Office, case: Case) -> tuple[Against, ...]:
+    held = case.judged.held if case.judged else None
+    if held is None or case.stand != HELD:
+        return ()
+    return standing.against(
+        office.bench.connection,
+        request=held.request,
+        plan=held.plan,
+        catalogue=held.catalogue,
+        hospitals=held.hospitals,
+        now=held.now,
+    )
 
 
 def _figure(aggregate: Aggregate) -> str:

@@ -51,7 +51,13 @@ def explained() -> Iterator[None]:
 
 
 def read_home(folder: Path) -> homes.Home:
-    """Read a node's home; raise FarrError when it is another member's."""
+    """Read a node's home; raise FarrError when it is none, or another member's."""
+    if not homes.is_joined(folder):
+        raise FarrError(
+            "no-member",
+            _("{folder} is not the home of a hospital's node").format(folder=folder),
+            remedy=_("join first: farr node join, with a token from the registrar; or name the folder with --home"),
+        )
     held = homes.read(folder)
     if held.credentials.role != Role.ROLE_NODE:
         raise FarrError(

@@ -8,6 +8,9 @@ from farr.texts import _
 from node.authority.policy import Policy
 from queries.cost.accounting import epsilon_of, rho_of_units
 
+MOST_DIGITS = 12
+"""Digits at which two epsilons that are told apart by none are taken for equal."""
+
 
 def in_words(policy: Policy) -> Iterator[str]:
     """Yield what the policy allows, a sentence or two for each matter, in the language in use."""
@@ -40,6 +43,12 @@ def remarks(policy: Policy) -> Iterator[str]:
 def epsilon(units: int) -> str:
     """Return ledger units as people write an epsilon."""
     return f"{epsilon_of(rho_of_units(units)):.3g}"
+
+
+def apart(one: float, other: float) -> tuple[str, str]:
+    """Return two epsilons with as many digits, at least 3, as it takes to tell them apart."""
+    digits = next((count for count in range(3, MOST_DIGITS) if f"{one:.{count}g}" != f"{other:.{count}g}"), 3)
+    return f"{one:.{digits}g}", f"{other:.{digits}g}"
 
 
 def _who(policy: Policy) -> Iterator[str]:

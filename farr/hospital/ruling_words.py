@@ -27,8 +27,19 @@ FORMS = (
     N_("costs {cost}, left {left}"),
     N_("costs {cost}, at most {most}"),
     N_("costs {cost}, without approval at most {most}"),
+    N_("{part} of {table}.{column}"),
+    N_("{table}.{column} from {first} to {last}"),
+    N_("{table}.{column} by {level}"),
 )
-"""Details that `node/authority/judging.py` writes."""
+"""Details that `node/authority/judging.py` and `finest.py` write; those that more texts fit come last."""
+
+WORDS = (
+    N_("the first day"), N_("the last day"), N_("code"), N_("day"), N_("week"), N_("month"), N_("quarter"), N_("year"),
+    N_("month_of_year"), N_("weekday"),
+)  # fmt: skip
+"""What stands in these forms and is a word, not a name."""
+
+_WORDED = ("part", "first", "last", "level")
 
 _REMEDY = N_("change {rule} in policy.toml where the hospital wants such questions answered")
 
@@ -39,7 +50,8 @@ def in_words(detail: str) -> str:
     """Return a detail for people; prices keep their units where they look the same without."""
     for form in FORMS:
         if (values := _values(form, detail)) is not None:
-            return _(form).format(**values)
+            told = {name: _word(name, value) for name, value in values.items()}
+            return _(form).format(**told)
     return translate(detail)
 
 
@@ -47,6 +59,10 @@ def remedy_in_words(remedy: str) -> str:
     """Return a remedy for people."""
     values = _values(_REMEDY, remedy)
     return translate(remedy) if values is None else _(_REMEDY).format(**values)
+
+
+def _word(name: str, value: str) -> str:
+    return _(value) if name in _WORDED and value in WORDS else value
 
 
 def _values(form: str, text: str) -> dict[str, str] | None:

@@ -13,7 +13,7 @@ from farr.hospital.office import Office
 from farr.packs import signed_packs
 from farr.packs.indicators import Run, Scope
 from farr.questions.periods import Period
-from farr.texts import _
+from farr.texts import N_, _
 from node.authority import standing
 from node.authority.decisions import STANDING, UNBOUND, WITHDRAW
 from node.authority.standing import Limits, Standing
@@ -23,6 +23,23 @@ from queries.agreed.pack_items import items_of
 from queries.agreed.places import residence_of
 from queries.asked.predicates import Sites
 from queries.cost.accounting import epsilon_of, rho_of, rho_of_units, units
+
+LIMITS = {
+    standing.VOID: N_("void: its limits are not those that the log has"),
+    "withdrawn": N_("was withdrawn"),
+    "until": N_("has ended"),
+    "purpose": N_("is for another purpose"),
+    "analyst": N_("is for another analyst"),
+    "units": N_("allows less for one run than this costs"),
+    "total": N_("has too little left of its total"),
+    "runs": N_("has no run left in this part of the calendar"),
+    "hospitals": N_("asks for more hospitals that count behind a run"),
+    "items": N_("is of a pack that does not ask all of this"),
+    "groupings": N_("does not cross so many groupings"),
+    "time": N_("does not tell days apart so finely"),
+    "place": N_("does not tell patients' homes apart so finely"),
+}
+"""What stands against a run, in words that follow the approval's name."""
 
 _A_FEW = timedelta(days=27)
 

@@ -33,12 +33,13 @@ SITE_WORDS = {
     "connected": N_("connected"),
     "offline": N_("not connected"),
     "held": N_("waits for approval"),
+    "paused": N_("paused"),
     "asked": N_("asked, has not answered"),
     "answered": N_("answered"),
 }
 """What a hospital does with a request, for people; else the code with which it refused."""
 
-_NO_REFUSALS = tuple(SITE_WORDS)
+_NO_REFUSALS = tuple(word for word in SITE_WORDS if word != "paused")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,8 @@ class RequestState:
     needed: int
     """How many must."""
     sites: dict[str, str]
-    """By hospital: ``connected``, ``offline``, ``held``, ``asked``, ``answered``, or the code with which it refused."""
+    """By hospital: ``connected``, ``offline``, ``paused``, ``held``, ``asked``, ``answered``, or the code with which it
+    refused; one that is paused while a request waits may yet be back."""
     references: dict[str, str]
     """By hospital that refused: what its operator finds the reason under."""
     code: str
@@ -87,6 +89,11 @@ class RequestState:
         """Return the hospitals that refused, by code."""
         codes = sorted({state for state in self.sites.values() if state not in _NO_REFUSALS})
         return {code: tuple(site for site, state in self.sites.items() if state == code) for code in codes}
+
+    @property
+    def paused(self) -> tuple[str, ...]:
+        """Return the hospitals whose operators have paused them: while it waits, the minimum is sought without them."""
+        return tuple(site for site, state in self.sites.items() if state == "paused")
 
     @property
     def waited_for(self) -> tuple[str, ...]:
@@ -148,6 +155,8 @@ def in_words(state: RequestState, now: float) -> str:
         return _("waits for approval at {held} of {asked} hospitals, {age}").format(
             held=state.held, asked=state.asked, age=age(now - state.created_at)
         )
+    if state.state == "waiting" and state.paused:
+        return _("waiting for hospitals, {count} paused").format(count=len(state.paused))
     return _(WORDS[state.state])
 
 

@@ -51,10 +51,11 @@ def admit(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Admit who applied, and publish the newest roster; with ``wait``, go on until so many were admitted.
+    """Admit who applied, and publish the newest roster; with ``wait``, go on until so many were.
 
-    Certificates of members that ask for it are renewed on the way, and the registrar's own when its end is near; a new
-    signing key only for the members in ``rotate``. It stops waiting when no token is left that could admit anyone.
+    Certificates of members that ask for it are renewed on the way, which counts as well, and the registrar's own when
+    its end is near; a new signing key only for the members in ``rotate``. It stops waiting when no token is left that
+    could admit anyone.
     Raises FarrError when the coordinator cannot be reached, or when ``timeout`` seconds pass first.
 
     Guarantee: what was decided is durable before the coordinator hears of it, and a visit that was cut off is made good
@@ -88,10 +89,10 @@ def admit(
                 for member in decided.renewed:
                     say(_("Renewed the certificate of {member}.").format(member=member))
                 left = registrar.registry.outstanding(int(clock()))
-                if len(admitted) >= wait or not left:
+                if len(admitted) + len(renewed) >= wait or not left:
                     break
             if clock() - begun >= timeout:
-                raise _not_all(registrar, len(admitted), wait, now=int(clock()))
+                raise _not_all(registrar, len(admitted) + len(renewed), wait, now=int(clock()))
             sleep(_PAUSE)
     return Outcome(
         version=registrar.roster()[1].version,
@@ -151,11 +152,11 @@ def _waiting(registrar: Registrar, stub: MembershipStub) -> Applications:
     return waiting
 
 
-def _not_all(registrar: Registrar, admitted: int, wait: int, *, now: int) -> FarrError:
+def _not_all(registrar: Registrar, count: int, wait: int, *, now: int) -> FarrError:
     missing = ", ".join(grant.member for grant in registrar.registry.outstanding(now)[:20])
     return FarrError(
         "not-all",
-        _("{admitted} of {wait} members were admitted in time").format(admitted=admitted, wait=wait),
+        _("{count} of {wait} members were admitted or renewed in time").format(count=count, wait=wait),
         remedy=_("these have not applied yet: {members}; run the command again, nothing is lost").format(
             members=missing
         ),

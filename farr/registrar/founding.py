@@ -88,6 +88,7 @@ def found_federation(
             roster=registry.roster(),
             catalogue=federation.catalogue,
         )
+        _show_key(folder, first.registrar_key)
     finally:
         registry.close()
     files.replace(folder / ADMISSION, first.to_text().encode())
@@ -109,11 +110,13 @@ def at_work(folder: Path) -> Iterator[Registrar]:
         federation = registry.federation()
         if federation is None:
             raise absent
+        identity = home.read_identity(folder / home.IDENTITY)
+        _show_key(folder, identity.public)
         yield Registrar(
             registry=registry,
             federation=federation,
             authority=Authority(certificate=federation.ca, key=_tls_key(folder / CA_KEY)),
-            identity=home.read_identity(folder / home.IDENTITY),
+            identity=identity,
             tls_key=_tls_key(folder / home.TLS_KEY),
         )
     finally:
@@ -157,6 +160,12 @@ def _found(
         registry.found(federation)
         registry.add_roster(first.version, rosters.write(first, identity))
     return federation
+
+
+def _show_key(folder: Path, key: bytes) -> None:
+    """Keep the public key beside the secret ones, for auditors; a folder of an older version has none yet."""
+    if not (folder / home.REGISTRAR).exists():
+        files.replace(folder / home.REGISTRAR, key.hex().encode() + b"\n")
 
 
 def _founder(id_: str, role: Role, identity_key: bytes, certificate: bytes, now: int) -> Member:

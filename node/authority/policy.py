@@ -127,7 +127,7 @@ def load(path: Path) -> Policy:
     try:
         source = path.read_bytes()
     except OSError as error:
-        remedy = "write it, or copy the default that `farr node join` writes"
+        remedy = "write it; `farr node policy default` prints one to begin with"
         raise PolicyError("cannot be read", file=path.name, remedy=remedy) from error
     return parse(source, path.name)
 

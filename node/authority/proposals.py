@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 
 from node.authority import approvals
 from node.authority.approvals import Held
-from node.authority.decisions import Decisions
 from node.authority.judging import Outcome, Question, Ruling, fewest_behind, judge
 from node.authority.policy import Policy, PolicyError
 from node.authority.reach import check_reach
-from node.books.audit import Audit
 from node.books.ledger import Ledger
 from node.books.state import transaction
 from node.part import question_of
@@ -103,6 +101,21 @@ class Proposals:
         self.said[request.id] = stand
         return _verdict(request.id, stand)
 
+    def end(self, request: bytes) -> None:
+        """Take a request off the list of those that wait: the coordinator says that it is over.
+
+        Guarantee: that is a hint, and the worst of a false one is a wait. The request, what was decided on it and the
+        right to take that back stay; asked about again it waits again, and an announcement is judged as ever. Tests:
+        tests/node/test_proposals.py::test_a_request_that_is_over_waits_no_more_until_it_is_asked_about_again,
+        tests/farr/test_approving.py::test_what_the_coordinator_calls_over_can_be_taken_back_but_not_approved.
+        """
+        connection = self.bench.connection
+        if connection.execute("SELECT 1 FROM proposals WHERE request = ?", (request,)).fetchone() is None:
+            return
+        with transaction(connection):
+            connection.execute("INSERT OR IGNORE INTO ended VALUES (?)", (request,))
+        self.said.pop(request, None)
+
     def changed(self, roster: Roster, now: int) -> list[Verdict]:
         """Return the stands that are no longer what the coordinator was told."""
         verdicts = []
@@ -138,6 +151,7 @@ class Proposals:
         if known is not None:
             if bytes(known[0]) != signed:
                 raise Rejected("replayed", "request id")
+            connection.execute("DELETE FROM ended WHERE request = ?", (request.id,))
             return
         with transaction(connection):
             if not _has_room(connection, len(signed)):
@@ -148,9 +162,10 @@ class Proposals:
 
 
 def waiting(connection: sqlite3.Connection) -> Iterator[Signed]:
-    """Yield the requests that were asked about and not answered, oldest first."""
+    """Yield the requests that were asked about and are neither answered nor said to be over, oldest first."""
     rows = connection.execute(
-        "SELECT signed FROM proposals WHERE request NOT IN (SELECT request FROM charges) ORDER BY arrived, request"
+        "SELECT signed FROM proposals WHERE request NOT IN (SELECT request FROM charges) "
+        "AND request NOT IN (SELECT request FROM ended) ORDER BY arrived, request"
     ).fetchall()
     for (signed,) in rows:
         yield Signed.FromString(signed)
@@ -182,9 +197,6 @@ def judged(bench: Bench, signed: Signed, roster: Roster, now: int) -> Judged:
     )
     connection, stand = bench.connection, Stand.STAND_READY
     if approvals.denied(connection, request.id) or ruling.outcome is Outcome.WITHHELD:
-        stand = Stand.STAND_DENIED
-    elif Decisions(connection=connection).paused or Audit(connection=connection).halted:
-        # A node that is paused, or was rolled back, holds nobody up: like one whose policy says no, it adds zeros.
         stand = Stand.STAND_DENIED
     elif ruling.outcome is Outcome.HELD and approvals.covering(connection, held) is None:
         stand = Stand.STAND_HELD
@@ -223,9 +235,11 @@ def _has_room(connection: sqlite3.Connection, more: int) -> bool:
 
 
 def _forget_ended(connection: sqlite3.Connection, now: int) -> None:
-    """Forget the requests that were answered or whose time is over; decisions on them are kept."""
+    """Forget the requests that were answered or are over; decisions on them are kept."""
     for identifier, signed in connection.execute("SELECT request, signed FROM proposals").fetchall():
         message = checks.parse(RequestMessage, Signed.FromString(signed).body)
         answered = connection.execute("SELECT 1 FROM charges WHERE request = ?", (identifier,)).fetchone()
-        if answered is not None or message.expires_at < now:
+        ended = connection.execute("SELECT 1 FROM ended WHERE request = ?", (identifier,)).fetchone()
+        if answered is not None or ended is not None or message.expires_at < now:
             connection.execute("DELETE FROM proposals WHERE request = ?", (identifier,))
+            connection.execute("DELETE FROM ended WHERE request = ?", (identifier,))

@@ -24,6 +24,9 @@ from queries.asked.plan import Plan
 LABEL = "farr1/standing-approval"
 NUMBER_BYTES = 8
 
+VOID = "void"
+"""Of an approval whose limits somebody changed beside the log."""
+
 MOST_CROSSED = 2
 """Groupings of a pack that a run may cross. All of them at once would tell almost every patient apart, which nobody
 who approved the pack has looked at."""
@@ -85,6 +88,16 @@ class Standing:
         return self.decision.binding == binding_of(self.decision.subject, self.limits)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """A standing approval that does not cover a run of its pack, and why not."""
+
+    number: int
+    """Of the approval."""
+    limit: str
+    """The first limit that stands against the run: a name of Limits, ``groupings``, ``withdrawn``, or VOID."""
+
+
 def facts_of(limits: Limits) -> dict[str, object]:
     """Return limits as a decision keeps them."""
     return {**asdict(limits), "items": list(limits.items)}
@@ -124,55 +137,83 @@ def covering(
     Guarantee: a request outside any limit of an approval, or with one item that the approved pack does not ask, is not
     covered by it; nor is any after it was withdrawn or has ended. Tests: tests/node/test_standing.py.
     """
-    if not request.pack:
-        return None
-    found = [each_ for each_ in each(connection) if each_.decision.subject == request.pack]
+    found = _of_pack(connection, request)
     asked = items_of(plan, catalogue) if found else frozenset()
-    for standing in found:
-        if standing.intact and standing.withdrawn is None and _within(connection, standing, request, hospitals, now):
-            limits = standing.limits
-            known = frozenset(bytes.fromhex(item) for item in limits.items)
-            if asked <= known and not _too_fine(plan, catalogue, limits):
-                return standing.number
+    for each_ in found:
+        if not _first_limit(connection, each_, request, hospitals, now) and not _too_much(
+            plan, asked, each_.limits, catalogue
+        ):
+            return each_.number
     return None
 
 
-def _within(connection: sqlite3.Connection, standing: Standing, request: Request, hospitals: int, now: int) -> bool:
+def against(
+    connection: sqlite3.Connection, *, request: Request, plan: Plan, catalogue: Catalogue, hospitals: int, now: int
+) -> tuple[Against, ...]:
+    """Return the standing approvals of a request's pack that do not cover it, oldest first, with why not.
+
+    It is for the operator to read, and decides nothing.
+    """
+    found = _of_pack(connection, request)
+    asked = items_of(plan, catalogue) if found else frozenset()
+    limits = (
+        _first_limit(connection, each_, request, hospitals, now) or _too_much(plan, asked, each_.limits, catalogue)
+        for each_ in found
+    )
+    return tuple(Against(number=each_.number, limit=limit) for each_, limit in zip(found, limits, strict=True) if limit)
+
+
+def _of_pack(connection: sqlite3.Connection, request: Request) -> list[Standing]:
+    return [each_ for each_ in each(connection) if request.pack and each_.decision.subject == request.pack]
+
+
+def _first_limit(connection: sqlite3.Connection, standing: Standing, request: Request, hospitals: int, now: int) -> str:
+    """Return the first limit that stands against a run, by its name; empty: none but those of its plan may."""
+    if not standing.intact:
+        return VOID
+    if standing.withdrawn is not None:
+        return "withdrawn"
     limits = standing.limits
     recent, _ = _charged(connection, standing.number, period_start(limits.every, now))
-    return (
-        now < limits.until
-        and request.purpose == limits.purpose
-        and (not limits.analyst or request.analyst == limits.analyst)
-        and request.rho_units <= limits.units
-        and standing.spent + request.rho_units <= limits.total
-        and recent < limits.runs
-        and hospitals >= limits.hospitals
-    )
+    stands = {
+        "until": now >= limits.until,
+        "purpose": request.purpose != limits.purpose,
+        "analyst": bool(limits.analyst) and request.analyst != limits.analyst,
+        "units": request.rho_units > limits.units,
+        "total": standing.spent + request.rho_units > limits.total,
+        "runs": recent >= limits.runs,
+        "hospitals": hospitals < limits.hospitals,
+    }
+    return next((name for name, against_it in stands.items() if against_it), "")
 
 
-def _too_fine(plan: Plan, catalogue: Catalogue, limits: Limits) -> bool:
-    """Return whether a plan tells days or homes apart more finely than was approved, or crosses too many groupings.
+def _too_much(plan: Plan, asked: frozenset[bytes], limits: Limits, catalogue: Catalogue) -> str:
+    """Return the first limit that a plan passes, by its name; empty: none.
+
+    It passes one where it asks what the pack does not, tells days or homes apart more finely than was approved, or
+    crosses too many groupings.
 
     Guarantee: the groupings of a pack are not approved all at once. Test:
     tests/redteam/test_approvals_attacked.py::test_groupings_of_an_approved_pack_crossed.
     """
+    if not asked <= frozenset(bytes.fromhex(item) for item in limits.items):
+        return "items"
     if crossed(plan, catalogue) > MOST_CROSSED:
-        return True
+        return "groupings"
     for part in plan.parts:
         if any(finest.too_fine_days(part, limits.time, catalogue)):
-            return True
+            return "time"
         home = residence_of(catalogue.table(part.table))
         if home is None:
             continue
         if not limits.place:
             if f"{part.table}.{home.name}" in reads.columns(part):
-                return True
+                return "place"
         elif limits.place not in {level.name for level in home.codes.levels} or any(
             finest.too_fine_codes(part, home.codes.name, limits.place, catalogue)
         ):
-            return True
-    return False
+            return "place"
+    return ""
 
 
 def _charged(connection: sqlite3.Connection, number: int, since: int) -> tuple[int, int]:

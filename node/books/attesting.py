@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from protocols.wire_pb2 import Signed
@@ -25,6 +26,8 @@ class Attesting:
         self._released: list[Signed] = []
         self._newest = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._showing: set[asyncio.Task[None]] = set()
+        self._hurried = asyncio.Event()
 
     def soon(self, show: Callable[[Sequence[Signed]], Awaitable[None]], *released: Signed) -> None:
         """Have the log shown soon, with these releases, unless that is to happen anyway."""
@@ -32,6 +35,14 @@ class Attesting:
         self._newest = asyncio.get_running_loop().time()
         if self._task is None:
             self._task = asyncio.ensure_future(self._rest(show))
+            self._showing.add(self._task)
+            self._task.add_done_callback(self._showing.discard)
+
+    async def finish(self) -> None:
+        """Have shown at once what was to be shown soon, and wait until it was: the node is about to end."""
+        self._hurried.set()
+        if self._showing:
+            await asyncio.wait(self._showing)
 
     def cancel(self) -> None:
         """Show nothing for now: the stream has ended."""
@@ -44,9 +55,10 @@ class Attesting:
         latest = loop.time() + LONGEST_REST
         while True:
             pause = min(self._newest + REST, latest) - loop.time()
-            if pause <= 0:
+            if pause <= 0 or self._hurried.is_set():
                 break
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), pause)
         released, self._released = self._released, []
         self._task = None
         await show(released)

@@ -154,6 +154,9 @@ MIGRATIONS = (
     {_APPEND_ONLY.format(table="tree")};
     {_APPEND_ONLY.format(table="checkpoints")}
     """,
+    """
+    CREATE TABLE ended (request BLOB PRIMARY KEY CHECK (length(request) = 16)) STRICT
+    """,
 )
 """One script a version; an older state is brought forward, a newer one refused."""
 

@@ -66,6 +66,9 @@ def prepare(
     """
     if len(site_key) != SITE_KEY_BYTES:
         raise SourceError("is not 32 bytes", file="site key", remedy="restore it from the node's backup")
+    if not data.is_dir():
+        # Without this, a share that is not mounted would look like a hospital without a table.
+        raise SourceError("is not a folder", file=str(data), remedy="name the data folder in node.toml, or with --data")
     mapping = mapping or IDENTITY
     mapping.check(catalogue)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)

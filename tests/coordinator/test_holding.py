@@ -1,7 +1,9 @@
 import asyncio
 import time
 
-from protocols.wire_pb2 import NodeMessage, NodeStatus, Note, Stand, State, Verdict
+import pytest
+
+from protocols.wire_pb2 import NodeMessage, NodeStatus, Note, RequestId, Stand, State, Verdict
 from tests.coordinator.federation import coordinator
 
 PATIENT = 600
@@ -10,6 +12,13 @@ PATIENT = 600
 async def looks(hospital):
     """Have a hospital say that somebody there looks at requests; the coordinator has read it."""
     await hospital.say(NodeMessage(status=NodeStatus(lifetime_units=7, remaining_units=5, holds=True)))
+    await asyncio.sleep(0.05)
+
+
+async def pauses(hospital, *, paused=True, holds=False):
+    """Have a hospital say that it is paused, or is no longer; the coordinator has read it."""
+    status = NodeStatus(lifetime_units=7, remaining_units=5, paused=paused, holds=holds)
+    await hospital.say(NodeMessage(status=status))
     await asyncio.sleep(0.05)
 
 
@@ -190,5 +199,117 @@ def test_a_word_of_no_known_kind_or_on_no_known_request_does_no_harm(federation,
             await says(hospitals[0], status, Stand.STAND_UNSPECIFIED)
             assert (await hospitals[0].hear("closing")).code == "malformed"
             assert hospitals[1].waiting("closing") == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("holds", [False, True])
+def test_a_request_waits_while_those_that_are_paused_are_needed(federation, tmp_path, holds):
+    """Two of five are paused and four are needed: nobody is announced a round until one of them is back."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            for hospital in hospitals[:2]:
+                await pauses(hospital, holds=holds)
+            analyst = running.analyst()
+            status = await analyst.submit()
+            assert status.state == State.STATE_WAITING
+            assert [each.state for each in status.sites[:3]] == ["paused", "paused", "connected"]
+            await asyncio.sleep(0.5)
+            assert all(hospital.waiting("announcement") == 0 for hospital in hospitals)
+            hospitals[1].silence()
+            await pauses(hospitals[0], paused=False)
+            announced = await hospitals[1].hear("announcement")
+            await hospitals[1].answer(announced, vector=(0, 0), notes=(Note.NOTE_PAUSED,))
+            end = await analyst.end_of(status)
+            assert (end.state, end.answered, state_at(end, "brest")) == (State.STATE_ANSWERED, 4, "paused")
+
+    asyncio.run(scenario())
+
+
+def test_nobody_waits_for_a_hospital_that_is_paused(federation, tmp_path):
+    """It would look at the request, and is paused: with four others ready the round opens at once, whatever it says."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            await pauses(hospitals[2], holds=True)
+            status = await running.analyst().submit(patience=PATIENT)
+            assert status.state == State.STATE_RUNNING
+
+    asyncio.run(scenario())
+
+
+def test_a_pause_during_the_wait_is_seen(federation, tmp_path):
+    """Held at one, four ready; one of these pauses: the word of the first alone does not open the round."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            await looks(hospitals[2])
+            analyst = running.analyst()
+            status = await analyst.submit(patience=PATIENT, minimum=5)
+            await says(hospitals[2], status, Stand.STAND_HELD)
+            await pauses(hospitals[0])
+            await analyst.until(status, lambda now: state_at(now, "aden") == "paused")
+            await says(hospitals[2], status, Stand.STAND_READY)
+            await asyncio.sleep(0.3)
+            assert (await analyst.status(status.id)).state == State.STATE_WAITING
+            await pauses(hospitals[0], paused=False)
+            assert (await analyst.end_of(status)).answered == 5
+
+    asyncio.run(scenario())
+
+
+async def told_over(hospital):
+    """Return the id of the next request that a hospital hears to be over, past proposals."""
+    while not (proposal := await hospital.hear("proposal")).ended:
+        assert proposal.HasField("request")
+    return proposal.ended
+
+
+@pytest.mark.parametrize("end", ["cancelled", "answered"])
+def test_who_was_asked_hears_that_a_request_is_over(federation, tmp_path, end):
+    """Cancelled or answered, the hospital that was asked about it is told, once, and no other is."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            await looks(hospitals[2])
+            analyst = running.analyst()
+            status = await analyst.submit(patience=PATIENT)
+            await says(hospitals[2], status, Stand.STAND_HELD)
+            await analyst.until(status, lambda now: now.held == 1)
+            if end == "cancelled":
+                await analyst.stub.Cancel(RequestId(id=status.id))
+            else:
+                await says(hospitals[2], status, Stand.STAND_READY)
+            assert await told_over(hospitals[2]) == status.id
+            assert sum(hospital.waiting("proposal") for hospital in hospitals) == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_hospital_that_was_away_hears_later_that_a_request_is_over(federation, tmp_path):
+    """It was asked, left, and the request expired: it hears of that when it is back, and is not asked again."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.answering()
+            await looks(hospitals[2])
+            analyst = running.analyst()
+            now = int(time.time())
+            status = await analyst.submit(patience=PATIENT, created_at=now, expires_at=now + 2)
+            await says(hospitals[2], status, Stand.STAND_HELD)
+            await analyst.until(status, lambda now: now.held == 1)
+            await hospitals[2].cut()
+            for hospital in hospitals[:2]:
+                await pauses(hospital)
+            assert (await analyst.end_of(status)).state == State.STATE_EXPIRED
+            await hospitals[2].connect()
+            await looks(hospitals[2])
+            assert (await hospitals[2].hear("proposal")).ended == status.id
+            assert hospitals[2].waiting("proposal") == 0
 
     asyncio.run(scenario())

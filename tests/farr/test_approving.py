@@ -1,15 +1,21 @@
 """What an operator sees of a held request, and what their word is about."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
+from farr.cli import node_approvals
+from farr.cli.output import PAGE_WIDTH
+from farr.cli.waiting import Waiting
 from farr.errors import FarrError
 from farr.hospital import approving
 from farr.hospital.office import Office
-from farr.questions.states import RequestState, age, in_words
-from node.authority import approvals
-from node.authority.decisions import Decisions
+from farr.hospital.policy_words import apart
+from farr.hospital.standing_approvals import LIMITS
+from farr.questions.states import RequestState, age, failure, in_words
+from node.authority import approvals, standing
+from node.authority.decisions import STANDING, Decisions
+from node.authority.standing import Limits
 from protocols import request as requests
 from protocols.wire_pb2 import Proposal
 from queries.asked.canonical import encode
@@ -67,6 +73,46 @@ def test_all_that_matters_is_shown(rig, office):
     assert (plain["tables"], plain["columns"], plain["groupings"]) == (["stay"], ["stay.sex"], ["sex"])
     assert (plain["hospitals"], plain["counted"]) == (4, 4)
     assert all(0 < each["before"] - each["after"] <= request().rho_units for each in plain["left"])
+
+
+def test_a_held_run_of_an_approved_pack_says_which_limit_it_passes(rig, office, capsys):
+    """The operator sees the standing approval's number and why it does not cover this run."""
+    limits = Limits(
+        title="monthly@1", items=(), purpose="test", every="year", runs=1, units=1, total=1 << 41, hospitals=3,
+        time="month", place="", until=NOW + 100, analyst="",
+    )  # fmt: skip
+    pack = b"p" * 32
+    number = office.decide(
+        STANDING, by="li", subject=pack, binding=standing.binding_of(pack, limits), facts=standing.facts_of(limits)
+    )
+    closely = approving.closely(office, approving.find(office, hear(rig, request(pack=pack))))
+    assert closely.to_plain()["standing"] == [{"number": number, "limit": "units"}]
+    node_approvals._describe_closely(closely)
+    assert "allows less for one run than this costs" in " ".join(capsys.readouterr().out.split())
+
+
+def test_every_limit_of_a_standing_approval_has_words():
+    """Whatever stands against a run can be told."""
+    held = {field.name for field in fields(Limits)} - {"title", "every"}
+    assert set(LIMITS) == held | {standing.VOID, "withdrawn", "groupings"}
+
+
+def test_budgets_that_differ_by_little_are_told_apart():
+    """As many digits as it takes; equal ones have three."""
+    assert apart(9.99999, 9.99998) == ("9.99999", "9.99998")
+    assert apart(10.0, 9.5) == ("10", "9.5")
+    assert apart(2 / 3, 2 / 3) == ("0.667", "0.667")
+
+
+def test_what_is_shown_of_a_request_is_no_wider_than_a_page(rig, office, capsys):
+    """In a pipe, a question of any length is wrapped and nothing of it is lost."""
+    words = [f"word{number}" for number in range(200)]
+    case = approving.find(office, hear(rig, request(statement=" ".join(words), reason=" ".join(words[:20]))))
+    node_approvals._describe(case)
+    node_approvals._describe_closely(approving.closely(office, case))
+    seen = capsys.readouterr().out
+    assert max(map(len, seen.splitlines())) <= PAGE_WIDTH
+    assert seen.split()[: len(words)] == words
 
 
 def test_the_words_follow_each_other(rig, office):
@@ -162,3 +208,30 @@ def test_people_see_at_how_many_hospitals_a_request_waits_and_for_how_long():
         "47 hours",
     ]
     assert in_words(replace(state, held=0), 0) == "waiting for hospitals"
+
+
+def test_who_is_paused_is_told_while_a_request_waits():
+    """Counted in the line of a waiting request and named beside it; of a request that ended it is why they refused."""
+    state = RequestState(
+        id="", state="waiting", statement="", purpose="", reason="", rho_units=1, created_at=0, expires_at=1, asked=3,
+        connected=3, answered=0, held=0, needed=3, sites={"aden": "paused", "cork": "connected"}, references={},
+        code="", release="", reused=False,
+    )  # fmt: skip
+    assert in_words(state, 0) == "waiting for hospitals, 1 paused"
+    assert Waiting(wanted=False, as_json=False)._text(state) == "3 of 3 hospitals connected, 3 needed (paused: aden)"
+    ended = replace(state, state="failed", code="too-few")
+    assert "1 refused (paused)" in failure(ended).message
+
+
+def test_what_the_coordinator_calls_over_can_be_taken_back_but_not_approved(rig, office):
+    """Over by the coordinator's word alone: approving says so; an approval that stands is revoked all the same."""
+    identifier = hear(rig)
+    approving.approve(office, approving.find(office, identifier), "li")
+    rig.replier.proposal(Proposal(ended=request().id), roster)
+    case = approving.find(office, identifier)
+    assert (case.stand, case.rule) == (approving.ENDED, approving.OVER)
+    with pytest.raises(FarrError, match="is over, the coordinator says"):
+        approving.approve(office, case, "li")
+    approving.revoke(office, case, "li")
+    approving.deny(office, approving.find(office, identifier), "li")
+    assert approvals.denied(rig.connection, request().id)

@@ -9,6 +9,7 @@ import pytest
 
 from farr.cli.main import main
 from farr.membership import home as homes
+from farr.texts import use
 from node.authority import policy
 from node.authority.decisions import Decisions
 from node.authority.newcomers import counted, meet
@@ -177,6 +178,48 @@ def test_a_policy_is_checked_against_the_catalogue_and_told_in_words(home, tmp_p
         wrong.write_text(policy.DEFAULT.replace(old, new))
         assert main(["node", "policy", "check", str(wrong), "--home", str(home)], {}) != 0
         assert f"wrong.toml: {key}" in capsys.readouterr().err.replace("policy.toml", "wrong.toml")
+
+
+def test_the_default_policy_is_printed_as_joining_writes_it(capsys):
+    """For people the file itself, so that it can be written from there; for scripts within JSON."""
+    assert main(["node", "policy", "default"], {}) == 0
+    assert capsys.readouterr().out == policy.DEFAULT
+    assert told(capsys, "node", "policy", "default") == ({"policy": policy.DEFAULT}, 0)
+
+
+def test_a_missing_policy_names_the_command_that_prints_one(home, capsys):
+    """The remedy is a command that works."""
+    (home / policy.FILE).unlink()
+    assert main(["node", "policy", "show", "--home", str(home)], {}) != 0
+    assert "farr node policy default" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_nodes_home_names_the_nodes_own_join(tmp_path, capsys):
+    """Not the analysts'."""
+    assert main(["node", "check", "--home", str(tmp_path / "nix")], {}) != 0
+    assert "farr node join" in capsys.readouterr().err
+
+
+def test_a_data_folder_that_is_not_there_is_named(home, tmp_path, capsys):
+    """A share that is not mounted is not taken for a hospital without a table."""
+    found, code = told(capsys, "node", "check", "--home", str(home), "--data", str(tmp_path / "share"))
+    (data,) = [each for each in found if each["check"] == "data"]
+    assert (data["good"], code) == (False, 1)
+    assert str(tmp_path / "share") in data["text"]
+    assert "is not a folder" in data["text"]
+
+
+def test_decisions_in_the_log_are_told_in_chinese(home, capsys):
+    """The word for what was decided as well."""
+    main(["node", "pause", "--home", str(home)], {})
+    capsys.readouterr()
+    try:
+        assert main(["--lang", "zh", "node", "audit", "--home", str(home)], {}) == 0
+    finally:
+        use("en")
+    seen = capsys.readouterr().out
+    assert "暂停" in seen
+    assert "pause" not in seen
 
 
 def test_a_ruling_is_explained_rule_by_rule(home, federation, tmp_path, capsys):

@@ -102,6 +102,17 @@ def test_a_founding_makes_one_roster_of_two(tmp_path):
     assert roster.by_id["registrar"].identity_key == held.credentials.registrar_key
 
 
+def test_the_registrars_folder_shows_its_public_key(tmp_path):
+    """In the form of a member's home, from the founding on; a folder of an older version has it at the next start."""
+    held = parties.complete_coordinator(tmp_path, parties.found(tmp_path))
+    shown = tmp_path / "r" / "registrar.pub"
+    assert bytes.fromhex(shown.read_text().strip()) == held.credentials.registrar_key
+    before = shown.read_bytes()
+    shown.unlink()
+    with at_work(tmp_path / "r"):
+        assert shown.read_bytes() == before
+
+
 def test_a_founding_repeats_but_does_not_change(tmp_path):
     """Done again it writes the same file; another coordinator or name in the same folder is refused."""
     first = parties.found(tmp_path).read_text()

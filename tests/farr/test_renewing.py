@@ -107,6 +107,18 @@ def test_a_certificate_is_renewed_in_place(registrar, tmp_path):
     assert admit(registrar).renewed == ()
 
 
+def test_a_renewal_counts_among_those_that_a_visit_waits_for(registrar, tmp_path):
+    """The one that was waited for came to renew: the visit ends although a token is left; for two it goes on."""
+    joined(registrar, tmp_path / "h", "awaited")
+    invite(registrar, "absent", now=int(time.time()))
+    not_yet(tmp_path / "h")
+    assert admit(registrar, wait=1, timeout=0).renewed == ("awaited",)
+    with pytest.raises(FarrError, match="0 of 1"):
+        admit(registrar, wait=1, timeout=0)
+    with registrar.registry.transaction():
+        registrar.registry.void("absent")
+
+
 def test_a_renewal_can_be_repeated_year_after_year(registrar, tmp_path):
     """Each certificate renews the next one, and none before it any more."""
     held = joined(registrar, tmp_path / "h", "yearly")

@@ -31,6 +31,21 @@ def test_details_are_told_in_chinese(chinese, detail, words):
     assert not {"costs", "hospitals", "told", "units"} & set(told.split())
 
 
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        ("day of stay.admitted", "stay.admitted 的日"),
+        ("weekday of stay.admitted", "stay.admitted 的星期几"),
+        ("stay.admitted from 2025-01-02 to the last day", "stay.admitted 自 2025-01-02 至 最后一天"),
+        ("stay.region by code", "stay.region 按代码"),
+        ("stay.region by county", "stay.region 按county"),
+    ],
+)
+def test_what_is_too_fine_is_told_in_chinese(chinese, detail, words):
+    """Parts of the calendar are words; columns and levels are names."""
+    assert ruling_words.in_words(detail) == words
+
+
 def test_prices_that_look_alike_keep_their_units():
     """Where the epsilons are the same to three digits, only the units say why a question is too dear."""
     detail = "costs 7302433228 units (epsilon 0.5), at most 7302433227 units (epsilon 0.5)"

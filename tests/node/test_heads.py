@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 
@@ -12,10 +13,13 @@ from node.books.audit import EQUIVOCATION, RECOVERED, ROLLED_BACK, Audit
 from node.books.evidence import Keeper
 from node.books.heads import Heads
 from node.books.ledger import Ledger
+from node.books.promises import Promises
 from node.books.recovery import loss_of, recover
-from node.books.state import FILE, StateError
+from node.books.state import FILE, StateError, read_state
+from node.gate import Gate
 from protocols import checkpoint as checkpoints
 from protocols import upload as uploads
+from protocols.wire_pb2 import Heads as HeadsMessage
 from protocols.wire_pb2 import Note
 from protocols.wire_pb2 import Upload as UploadMessage
 from tests.node import rig
@@ -168,6 +172,24 @@ def test_a_node_that_was_rolled_back_answers_nothing(rolled_back):
     assert notes_of(again.answer(rig.announce(rig.request(4), slot=4, number=3))) == [Note.NOTE_WITHHELD_POLICY]
     assert again.records.reads == 0
     again.close()
+
+
+def test_a_node_that_was_rolled_back_says_at_once_that_it_is_paused(rolled_back):
+    """Its status follows the heads that told it, so that no round counts on its records; nothing more is said later."""
+    node = rolled_back
+    heads = HeadsMessage(checkpoints=[node.known])
+    said = node.replier.heads(heads, rig.roster)
+    assert [message.WhichOneof("kind") for message in said] == ["status"]
+    with contextlib.closing(read_state(node.home)) as committed:
+        gate = Gate(
+            member=node.site,
+            ledger=Ledger(connection=committed),
+            promises=Promises(connection=committed),
+            policy_file=node.home / policy.FILE,
+            tables=("stay",),
+        )
+        assert gate.release(said[0]).status.paused
+    assert node.replier.heads(heads, rig.roster) == []
 
 
 def test_a_rewritten_log_of_the_same_length_is_found_too(rolled_back):

@@ -12,6 +12,7 @@ import pytest
 
 from node import link as links
 from node.authority import policy
+from node.books import attesting
 from node.books.audit import ROSTER, Audit
 from node.books.ledger import Ledger
 from node.books.promises import Promises
@@ -21,6 +22,7 @@ from node.gate import Gate
 from node.link import Link, delay
 from node.membership import Membership
 from protocols import PROTOCOL_VERSION
+from protocols import checkpoint as checkpoints
 from protocols import roster as rosters
 from protocols.credentials import Credentials
 from protocols.errors import Rejected
@@ -463,6 +465,33 @@ def test_told_to_stop_a_node_finishes_the_question_under_way(tmp_path, authority
         stream.end()
         assert await asyncio.wait_for(hospital.running, SOON) == 0
         assert hospital.rig.records.reads == 1
+
+    assert play(authority, tmp_path / "home", scene) == 0
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+def test_told_to_stop_a_node_shows_its_log_first_where_that_is_due(tmp_path, authority, monkeypatch, under_way):
+    """An answer whose checkpoint waits for a quiet moment: it is signed and sent before the stream ends."""
+    monkeypatch.setattr(attesting, "REST", SOON)
+
+    async def scene(convener, hospital):
+        stream = await visit(convener)
+        await stream.greet()
+        if under_way:
+            scan = hospital.rig.records.scan
+            object.__setattr__(hospital.rig.answerer, "scan", lambda *given: time.sleep(0.4) or scan(*given))
+        await stream.announce(announce())
+        if under_way:
+            await asyncio.sleep(0.15)
+        else:
+            await stream.hear("upload")
+            await stream.hear("status")
+        hospital.stop.set()
+        if under_way:
+            await stream.hear("upload")
+        checkpoint = checkpoints.read(await stream.hear("checkpoint"), roster=roster)
+        assert (checkpoint.member, checkpoint.charges) == (SITE, 1)
+        stream.end()
 
     assert play(authority, tmp_path / "home", scene) == 0
 

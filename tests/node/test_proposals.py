@@ -73,7 +73,7 @@ def test_a_stand_reads_no_record(rig, what):
 
 
 def test_a_decision_of_another_process_is_seen(rig):
-    """Approved, denied, paused and resumed by a command: each changes what the node tells, once."""
+    """Approved, denied and approved again by a command: each changes what the node tells, once."""
     assert propose(rig) == Stand.STAND_HELD
     assert news(rig) == []
     decide_elsewhere(rig, APPROVE)
@@ -82,10 +82,44 @@ def test_a_decision_of_another_process_is_seen(rig):
     assert news(rig) == [Stand.STAND_DENIED]
     decide_elsewhere(rig, APPROVE)
     assert news(rig) == [Stand.STAND_READY]
-    decide_elsewhere(rig, PAUSE)
-    assert news(rig) == [Stand.STAND_DENIED]
-    decide_elsewhere(rig, RESUME)
-    assert news(rig) == [Stand.STAND_READY]
+
+
+def test_a_pause_is_told_as_a_status_and_changes_no_stand(rig):
+    """Paused and resumed by a command: a status goes out each time, so that the request waits and is not lost."""
+    propose(rig)
+    assert news(rig) == []
+    for kind in (PAUSE, RESUME):
+        decide_elsewhere(rig, kind)
+        assert [message.WhichOneof("kind") for message in rig.replier.stirred(roster)] == ["status"]
+
+
+def test_a_request_that_is_over_waits_no_more_until_it_is_asked_about_again(rig):
+    """Over, says the coordinator: it leaves the list; asked about again it is back, with what was decided on it."""
+    propose(rig)
+    decide_elsewhere(rig, APPROVE)
+    over = Proposal(ended=request().id)
+    assert rig.replier.proposal(over, roster) == rig.replier.proposal(over, roster) == []
+    assert list(module.waiting(rig.connection)) == []
+    assert propose(rig) == Stand.STAND_READY
+    assert list(module.waiting(rig.connection)) == [signed()]
+
+
+def test_only_what_was_asked_about_can_be_over(rig):
+    """Ends of unknown requests, however many, take no room; and what is over makes room for others."""
+    for number in range(3):
+        assert rig.replier.proposal(Proposal(ended=bytes([number]) * 16), roster) == []
+    assert rig.replier.proposal(Proposal(ended=b"short"), roster) == []
+    assert rig.connection.execute("SELECT count(*) FROM ended").fetchone() == (0,)
+
+
+def test_what_is_over_makes_room(rig, monkeypatch):
+    """With no room left, requests that are over are the first to be forgotten."""
+    monkeypatch.setattr(module, "MOST_KEPT", 1)
+    propose(rig)
+    assert rig.replier.proposal(Proposal(request=signed(request(2))), roster) == []
+    rig.replier.proposal(Proposal(ended=request().id), roster)
+    assert propose(rig, request(2)) == Stand.STAND_HELD
+    assert rig.connection.execute("SELECT count(*) FROM ended").fetchone() == (0,)
 
 
 def test_a_changed_policy_is_seen_and_voids_an_approval(rig):

@@ -18,8 +18,8 @@ from protocols import request as requests
 from protocols import upload as uploads
 from protocols.wire_pb2 import Note
 from queries.agreed.pack_items import items_of
-from queries.asked.canonical import encode
-from queries.asked.plan import Aggregate, CodeKey
+from queries.asked.canonical import decode, encode
+from queries.asked.plan import Aggregate, CodeKey, Plan
 from tests.node.rig import NOW, POLICY, PRICE, Rig, announce, catalogue, key_of, plan, request, roster
 
 HOLDING = POLICY.replace('approval_purposes = "none"', 'approval_purposes = ["test"]')
@@ -77,9 +77,6 @@ def run(number=1, **changes):
 
 def covered(rig, asked=None, *, now=NOW, hospitals=3):
     """Return what covers a held request."""
-    from queries.asked.canonical import decode
-    from queries.asked.plan import Plan
-
     asked = asked or run()
     held = Held(
         signed=requests.write(asked, key_of("ada")),
@@ -91,6 +88,13 @@ def covered(rig, asked=None, *, now=NOW, hospitals=3):
         now=now,
     )
     return approvals.covering(rig.connection, held)
+
+
+def against(rig, asked):
+    """Return the standing approvals that do not cover a request."""
+    return standing.against(
+        rig.connection, request=asked, plan=decode(Plan, asked.plan), catalogue=catalogue, hospitals=3, now=NOW
+    )
 
 
 def notes(rig, asked, slot):
@@ -132,6 +136,23 @@ def test_what_only_says_that_it_is_a_run_is_held(rig, what):
     assert covered(rig, run(**BEYOND[what])) is None
 
 
+STANDS_AGAINST = {
+    "another purpose": "purpose",
+    "a dearer run": "units",
+    "more than the pack": "items",
+    "another grouping": "items",
+}
+"""What of BEYOND is a run of the pack all the same, and the limit that holds it."""
+
+
+@pytest.mark.parametrize("what", BEYOND)
+def test_the_limit_that_holds_a_run_is_named(rig, what):
+    """Of another pack's run, or of none, nothing is said."""
+    number = approve(rig)
+    named = [(number, STANDS_AGAINST[what])] if what in STANDS_AGAINST else []
+    assert [(each.number, each.limit) for each in against(rig, run(**BEYOND[what]))] == named
+
+
 NARROWER = {
     "its end": {"until": NOW},
     "another analyst": {"analyst": "bela"},
@@ -142,9 +163,11 @@ NARROWER = {
 
 @pytest.mark.parametrize("what", NARROWER)
 def test_each_limit_holds_a_run(rig, what):
-    """The same run under a narrower approval is held."""
+    """The same run under a narrower approval is held, and the limit is named."""
     approve(rig, **NARROWER[what])
     assert covered(rig) is None
+    (limit,) = NARROWER[what]
+    assert [each.limit for each in against(rig, run())] == [limit]
 
 
 def test_runs_are_counted_by_period_and_in_total(rig):
@@ -182,6 +205,7 @@ def test_a_withdrawn_approval_covers_nothing(rig):
     with transaction(rig.connection):
         Decisions(connection=rig.connection).add(WITHDRAW, by="li", at=NOW, subject=standing.subject_of(number))
     assert covered(rig) is None
+    assert [each.limit for each in against(rig, run())] == ["withdrawn"]
     assert notes(rig, run(1), 1) == HELD
 
 
@@ -207,6 +231,7 @@ def test_limits_that_somebody_widened_approve_nothing(rig):
             facts=standing.facts_of(made),
         )
     assert covered(rig) is None
+    assert [each.limit for each in against(rig, run())] == [standing.VOID]
 
 
 def test_an_approval_of_one_request_comes_first(rig):
