@@ -232,9 +232,9 @@ def test_a_coordinators_torn_state_is_told(tmp_path):
 OPEN = """
 import sys
 from pathlib import Path
-from node.opening import open_checked
-from node.state import StateError, transaction
-from node.audit import Audit
+from node.books.opening import open_checked
+from node.books.state import StateError, transaction
+from node.books.audit import Audit
 import os, resource, encodings.idna
 import google.protobuf.message
 user, room = int(sys.argv[2]), int(sys.argv[3])

@@ -73,7 +73,11 @@ HOSPITALS = 6
 OFTEN = 1.2
 """Of each of thirty: all of them fit into one hospital's greatest budget."""
 
-POLICY = policy_with(100.0).replace("most_epsilon_per_question = 1.0", "most_epsilon_per_question = 10.0")
+POLICY = (
+    policy_with(100.0)
+    .replace("most_epsilon_per_question = 1.0", "most_epsilon_per_question = 10.0")
+    .replace("approval_above_epsilon = 1.0", "approval_above_epsilon = 10.0")
+)
 
 
 def statement(call):

@@ -320,7 +320,7 @@ def test_a_scan_larger_than_its_memory_spills_instead_of_failing(tmp_path: Path)
 def test_a_scanner_loads_no_data_science_libraries() -> None:
     """Importing the scan and the noise leaves scikit-learn, polars, pandas and OpenDP's prelude out."""
     script = (
-        "import sys, ibis, node.scan, node.prepare, node.noise\n"
+        "import sys, ibis, node.scan.scan, node.records.prepare, node.noise\n"
         "ibis.to_sql(ibis.table({'a': 'int64'}, name='t').count(), dialect='duckdb')\n"
         "print([m for m in ('sklearn', 'polars', 'pandas', 'pyarrow', 'scipy', 'opendp.prelude') if m in sys.modules])"
     )
