@@ -98,11 +98,11 @@ def parts(comparison: Comparison) -> Iterator[Table | Text]:
 
     for table in comparison.tables:
         if table.title:
-            yield Text(table.title)
+            yield Text(tables.visible(table.title))
         yield compared_table(table, total=comparison.total)
         yield Text("")
     for line in lines(comparison):
-        yield Text(line)
+        yield Text(tables.visible(line))
 
 
 def compared_table(table: ComparedTable, *, total: bool) -> Table:

@@ -46,7 +46,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Seq
     # A table's cells are data: wrapped in Text, no bracket in them is read as a style.
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for position, header in enumerate(headers):
-        drawn.add_column(Text(header), justify="right" if position in numbers else "left", overflow="fold")
+        drawn.add_column(Text(visible(header)), justify="right" if position in numbers else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(visible(cell)) for cell in row))
     return drawn

@@ -547,3 +547,16 @@ def test_two_fresh_releases_of_one_question_show_no_change(statement, exact):
     changed = sum(each is not Verdict.NONE for each in found)
     assert len(found) == 240
     assert 2 <= changed <= 24
+
+
+def test_nobody_elses_words_rewrite_the_screen_of_a_comparison():
+    """A title and the name of a column, both of another's question, move, hide and recolour nothing on a terminal."""
+    hidden = "\x1b[2J"
+    table = answer([estimate(f"rate{hidden}", "%", total=True)], [(drawing.figure(9.0, 1.0, total=2.0),)])
+    table = replace(table, title=f"first{hidden}")
+    found = compare(result(table, release="aa"), result(table, release="bb"))
+    held = io.StringIO()
+    Console(file=held, width=200).print(found)
+    assert "first" in held.getvalue()
+    assert "rate" in held.getvalue()
+    assert "\x1b" not in held.getvalue()
