@@ -7,7 +7,6 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 BASE := .venv/.installed-base
 DEV := .venv/.installed-dev
-FLOWER := .venv/.installed-flower
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -17,7 +16,7 @@ FLOWER := .venv/.installed-flower
 help:  ## say what each target does (this)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(BASE)  ## hospitals on this machine, real data, six questions; ends by itself
+demo: $(BASE)  ## hospitals on this machine, real data, six questions and a model; ends by itself
 	@$(BIN)/farr demo
 
 test: check  ## lint, types, direction of imports, then the tests
@@ -29,7 +28,7 @@ check: $(DEV)  ## lint, types and direction of imports only
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(FLOWER)  ## the benchmarks: ratios measured side by side in one run
+bench: $(DEV)  ## the benchmarks: ratios measured side by side in one run
 	@$(BIN)/python -m benchmarks
 
 slow: $(DEV)  ## the tests that take minutes: distributions, coverage of intervals, scale
@@ -67,11 +66,6 @@ $(DEV): pyproject.toml constraints.txt
 	@echo "Installing Farr and its developers' tools into .venv" >&2
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $(BASE) $(DEV)
-
-$(FLOWER): $(DEV)
-	@echo "Installing Flower into .venv, which a benchmark is compared with" >&2
-	@$(PIP) install -c constraints.txt -e '.[dev,train]'
-	@touch $(BASE) $(DEV) $(FLOWER)
 
 define venv
 @$(PYTHON) -c '' 2>/dev/null || { \

@@ -8,7 +8,7 @@ import os
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import footprint, million, pack, secure_sum, small_query, table, year, year_pages
+from benchmarks import flower_training, footprint, million, pack, secure_sum, small_query, table, year, year_pages
 
 BENCHMARKS = {
     "small_query": small_query,
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "secure_sum": secure_sum,
     "pack": pack,
     "year": year,
+    "flower_training": flower_training,
 }
 PAGES = {"year": year_pages}
 """Benchmarks with a document of their own."""

@@ -76,22 +76,22 @@ class AnalystsService(AnalystsServicer):
     @coded
     async def Release(self, message: RequestId, context: Any) -> Signed:
         """Return a release: what was released once, every analyst whose mandate covers it may read."""
-        return self._requests.release(message.id, self._members.identify(context, Role.ROLE_ANALYST))
+        return self._requests.reading.release(message.id, self._members.identify(context, Role.ROLE_ANALYST))
 
     @coded
     async def ReleaseList(self, message: Nothing, context: Any) -> Releases:
         """Return the releases that the caller's mandate covers, newest first."""
         analyst = self._members.identify(context, Role.ROLE_ANALYST)
-        return Releases(releases=self._requests.releases(analyst))
+        return Releases(releases=self._requests.reading.releases(analyst))
 
     @coded
     async def Roster(self, message: RosterVersion, context: Any) -> Signed:
         """Return an earlier roster, by which a release of its time can be verified."""
         self._members.identify(context, Role.ROLE_ANALYST)
-        return self._requests.roster(message.version)
+        return self._requests.reading.roster(message.version)
 
     @coded
     async def Prove(self, message: RequestId, context: Any) -> Evidence:
         """Return what a third party needs to check a release that the caller may read."""
         analyst = self._members.identify(context, Role.ROLE_ANALYST)
-        return self._keeper.prove(message.id, self._requests.release(message.id, analyst))
+        return self._keeper.prove(message.id, self._requests.reading.release(message.id, analyst))

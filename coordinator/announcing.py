@@ -9,7 +9,7 @@ from coordinator.questions import Question
 from coordinator.seated import SeatedEpoch
 from protocols import announcement as announcements
 from protocols import request as requests
-from protocols.announcement import Announcement
+from protocols.announcement import LONGEST_ROUND, Announcement
 from protocols.farrsum.parameters import honest, least_survivors
 from protocols.signing import IdentityKey
 from protocols.wire_pb2 import Signed
@@ -38,7 +38,7 @@ def announce(
         minimum=minimum,
         colluders=asked.trust.colluders(len(roster.nodes)),
         honest=honest(minimum, asked.trust, len(roster.nodes)),
-        # No hospital answers a request that is past its time, so there is no use in waiting longer.
-        deadline=min(math.ceil(now + seconds), asked.expires_at),
+        # No hospital answers a request that is past its time, or a round that is open for longer than any may be.
+        deadline=min(math.ceil(now + min(seconds, LONGEST_ROUND)), asked.expires_at),
     )
     return announcement, announcements.write(announcement, roster, key)

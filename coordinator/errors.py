@@ -43,6 +43,7 @@ _STATUS: Mapping[str, grpc.StatusCode] = MappingProxyType(
         "oversized": grpc.StatusCode.RESOURCE_EXHAUSTED,
         "busy": grpc.StatusCode.RESOURCE_EXHAUSTED,
         "unknown-request": grpc.StatusCode.NOT_FOUND,
+        "unknown-blob": grpc.StatusCode.NOT_FOUND,
         "unknown-roster": grpc.StatusCode.NOT_FOUND,
         "unavailable": grpc.StatusCode.UNAVAILABLE,
         INTERNAL: grpc.StatusCode.INTERNAL,

@@ -7,6 +7,7 @@ this is relied upon by a hospital: each judges the announcement again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from enum import Enum
 
@@ -74,6 +75,18 @@ def outlook(alive: Alive, links: Links, *, ready: AbstractSet[str], now: float) 
     if len((alive.sites & ready) - denied - waited_for - stands.paused) < request.minimum or again is not None:
         return Outlook.WAIT, again
     return Outlook.OPEN, None
+
+
+def is_next(alive: Alive, others: Iterable[Alive]) -> bool:
+    """Tell whether no hospital that a request is asked of runs an app for another one, if it needs an app itself.
+
+    A hospital runs one app at a time: a second round would be open while it cannot be answered. Test:
+    tests/coordinator/test_holding.py::test_rounds_of_apps_take_turns.
+    """
+    if not alive.question.running:
+        return True
+    running = (each for each in others if each.question.running and each.state == State.STATE_RUNNING)
+    return not any(each.sites & alive.sites for each in running)
 
 
 def _looking(alive: Alive, links: Links) -> frozenset[str]:

@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from coordinator.opened import contributing, withheld
 from coordinator.questions import Question
 from coordinator.stands import Stands
+from protocols.request import run_message
 from protocols.round import Round
 from protocols.wire_pb2 import RequestStatus, SiteProgress, Stand, State
 
@@ -48,6 +49,7 @@ def describe(
         release=release,
         held=len(stands.at(Stand.STAND_HELD)) if stands and waiting else 0,
         reason=asked.reason,
+        run=None if asked.run is None else run_message(asked.run),
     )
 
 

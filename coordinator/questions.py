@@ -6,21 +6,28 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from protocols import request as requests
+from protocols import ring, upload
+from protocols.blobs import Blob
 from protocols.errors import Rejected
+from protocols.farrsum.masking import CHECKS
 from protocols.hashing import digest
 from protocols.mandate import Mandate
 from protocols.request import Request, mandate_of
 from protocols.roster import Member, Roster
 from protocols.wire_pb2 import Signed
 from queries.agreed.catalogue import Catalogue
+from queries.asked import rounds
+from queries.asked.app_time import lasting
 from queries.asked.authority import permits
-from queries.asked.canonical import decode
-from queries.asked.check import check
-from queries.asked.plan import Plan
-from queries.cost.tally import tally
+from queries.asked.plan import AppStep, Plan
+from queries.asked.rounds import OtherCatalogueError
+from queries.cost.tally import Tally
 from queries.errors import AuthorityError, QueryError
 
 QUESTION_LABEL = "farr1/question"
+
+BYTES_A_SECOND = 1 << 20
+"""Slowest line between a hospital and the coordinator that a round allows for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +40,26 @@ class Question:
     """The same, with the signature."""
     entries: int
     """Length of the vector that answers it."""
+    message: Blob | None = None
+    """What its analyst sent for the hospitals' apps; None: it is asked of no app, or nothing is sent."""
+    running: float = 0.0
+    """Seconds from the start of an app to a hospital's answer; 0: it is asked of no app."""
+
+    @property
+    def vector_bytes(self) -> int:
+        """Return the bytes of a hospital's vector, check coordinates included."""
+        return (self.entries + CHECKS) * ring.ENTRY_BYTES
+
+    @property
+    def is_long(self) -> bool:
+        """Tell whether vectors travel beside their uploads."""
+        return upload.is_long(self.entries + CHECKS)
+
+    @property
+    def seconds(self) -> float:
+        """Return how much longer than another a round of it has to stay open, for its app and its long content."""
+        travelling = (self.message.size if self.message else 0) + (self.vector_bytes if self.is_long else 0)
+        return self.running + travelling / BYTES_A_SECOND
 
     @property
     def key(self) -> bytes:
@@ -52,14 +79,20 @@ def read(signed: Signed, *, roster: Roster, catalogue: Catalogue, now: int) -> Q
     """
     asked = requests.read(signed, roster=roster, now=now)
     try:
-        plan = _plan(asked.plan, catalogue)
-        _check_reach(asked, plan, mandate_of(asked, roster), roster, catalogue)
-        entries = tally(plan, catalogue).entries
+        layout = _tally(asked.plan, catalogue)
+        _check_reach(asked, layout.plan, mandate_of(asked, roster), roster, catalogue)
     except AuthorityError as error:
         raise Rejected(error.code, error.message) from error
     except QueryError as error:
         raise Rejected("bad-plan", str(error)) from error
-    return Question(request=asked, signed=signed, entries=entries)
+    app = _app(layout.plan)
+    return Question(
+        request=asked,
+        signed=signed,
+        entries=layout.entries,
+        message=Blob(digest=app.message, size=app.size) if app and app.size else None,
+        running=lasting(app) if app else 0.0,
+    )
 
 
 def is_covered(asked: Request, reader: Member, *, roster: Roster, catalogue: Catalogue, now: int) -> bool:
@@ -80,7 +113,7 @@ def is_covered(asked: Request, reader: Member, *, roster: Roster, catalogue: Cat
     if not (mandate.regions or mandate.tables):
         return True
     try:
-        plan = _plan(asked.plan, catalogue)
+        plan = _tally(asked.plan, catalogue).plan
     except (Rejected, QueryError):
         return False
     for by_residence in (False, True):
@@ -90,12 +123,16 @@ def is_covered(asked: Request, reader: Member, *, roster: Roster, catalogue: Cat
     return False
 
 
-def _plan(data: bytes, catalogue: Catalogue) -> Plan:
-    plan = decode(Plan, data)
-    if plan.catalogue != catalogue.digest:
-        raise Rejected("wrong-catalogue", "plan")
-    check(plan, catalogue)
-    return plan
+def _app(plan: Plan) -> AppStep | None:
+    steps = (aggregate.step for part in plan.parts for aggregate in part.aggregates)
+    return next((step for step in steps if isinstance(step, AppStep)), None)
+
+
+def _tally(data: bytes, catalogue: Catalogue) -> Tally:
+    try:
+        return rounds.read(data, catalogue)
+    except OtherCatalogueError:
+        raise Rejected("wrong-catalogue", "plan") from None
 
 
 def _check_reach(asked: Request, plan: Plan, mandate: Mandate, roster: Roster, catalogue: Catalogue) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from coordinator import announcing, holding, progress, questions
 from coordinator.alive import Alive
+from coordinator.blob_store import BlobStore
 from coordinator.endings import Endings
 from coordinator.epochs import Epochs
 from coordinator.holding import Outlook
@@ -17,12 +18,12 @@ from coordinator.links import Links
 from coordinator.members import Members
 from coordinator.opened import contributing
 from coordinator.questions import Question
+from coordinator.reading import Reading
 from coordinator.rounds import Rounds
 from coordinator.settings import CoordinatorSettings
 from coordinator.store import Store
 from protocols.errors import Rejected
 from protocols.farrsum.parameters import parameters
-from protocols.request import asked_for
 from protocols.roster import Member
 from protocols.round import Round, open_round
 from protocols.wire_pb2 import CoordinatorMessage, RequestStatus, Signed, State, Verdict
@@ -46,7 +47,13 @@ class Requests:
         self._alive: dict[bytes, Alive] = {}
         self._endings = Endings(links)
         self._waking: asyncio.Handle | None = None
-        self.rounds = Rounds(settings=settings, send=links.send, moved=self._round_moved, ended=self._round_ended)
+        self.reading = Reading(store=store, members=members, clock=settings.clock)
+        self.blobs = BlobStore(
+            home=settings.home, most_bytes=settings.most_blob_bytes, most_member_bytes=settings.most_member_blob_bytes
+        )
+        self.rounds = Rounds(
+            settings=settings, send=links.send, moved=self._round_moved, ended=self._round_ended, blobs=self.blobs
+        )
         self.epochs = Epochs(
             settings=settings,
             store=store,
@@ -104,6 +111,8 @@ class Requests:
             return status
         if len(self._alive) >= self._settings.most_waiting:
             raise Rejected("busy", "requests")
+        if question.message and not self.blobs.message(analyst.id, question.message).whole:
+            raise Rejected("unknown-blob", "the message that it names")
         connected = set(asked.sites) & self._links.connected
         status = progress.describe(question, state=State.STATE_WAITING, round_=None, connected=connected, now=now)
         self._store.add_request(signed, status)
@@ -148,33 +157,10 @@ class Requests:
                 self.rounds.drop(alive.round.tau)
         return status
 
-    def release(self, id_: bytes, analyst: Member) -> Signed:
-        """Return a release by the id of the request that it answered; one beyond the analyst's mandate is unknown."""
-        signed = self._store.release(id_)
-        if signed is None or not self._may_read(id_, analyst):
-            raise Rejected("unknown-request", "release")
-        return signed
-
-    def releases(self, analyst: Member) -> list[Signed]:
-        """Return the releases within the analyst's mandate, newest first."""
-        return self._store.releases(lambda id_: self._may_read(id_, analyst))
-
-    def _may_read(self, id_: bytes, analyst: Member) -> bool:
-        """Tell whether an analyst may read the release of a request: its own, or one that its mandate covers."""
-        stored = self._store.request(id_)
-        if stored is None:
-            return False
-        asked, members = asked_for(stored.signed), self._members
-        return questions.is_covered(
-            asked, analyst, roster=members.roster, catalogue=members.catalogue, now=int(self._clock())
-        )
-
-    def roster(self, version: int) -> Signed:
-        """Return a roster by its version."""
-        signed = self._store.roster(version) if version < 1 << 63 else None
-        if signed is None:
-            raise Rejected("unknown-roster", "version")
-        return signed
+    @property
+    def open(self) -> list[Question]:
+        """Return the questions that wait or run."""
+        return [alive.question for alive in self._alive.values()]
 
     # --- what hospitals and the registrar do
 
@@ -239,6 +225,8 @@ class Requests:
         holding.look(alive, self._links)
         if alive.state != State.STATE_WAITING or self.rounds.count >= self._settings.most_running:
             return
+        if not holding.is_next(alive, self._alive.values()):
+            return
         ready = self.epochs.ready
         found, wait = holding.outlook(alive, self._links, ready=ready, now=self._clock())
         alive.look_again(self._consider, wait)
@@ -280,7 +268,7 @@ class Requests:
             key=self._settings.credentials.identity,
             cohort=cohort,
             now=now,
-            seconds=self._settings.round_seconds,
+            seconds=self._settings.round_seconds + alive.question.seconds,
         )
         state = open_round(announcement, signed, entries=alive.question.entries, epoch=seated.epoch)
         status = progress.describe(
@@ -337,6 +325,8 @@ class Requests:
         """Let go of a request whose end is stored, and tell its watchers."""
         del self._alive[status.id]
         alive.end(status)
+        if (sent := alive.question.message) and not any(each.message == sent for each in self.open):
+            self.blobs.retire(self.blobs.message(status.analyst, sent))
         self._endings.tell(alive)
         self._wake()
         log.info("ended", extra={"request": status.id.hex(), "code": status.code, "contributors": status.answered})
@@ -364,6 +354,8 @@ class Requests:
             return None
         found = self._store.release_of_question(question.key, question.request.minimum)
         stored = self._store.request(found) if found else None
+        if found and question.is_long and not self.blobs.has_sum(self._store.release(found)):
+            return None
         return stored.status if stored else None
 
     def _take_up(self, alive: Alive) -> Alive:

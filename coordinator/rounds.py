@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from coordinator.blob_store import BlobStore
 from coordinator.opened import OpenRound, Phase, contributing, hopeless
 from coordinator.seated import SeatedEpoch
 from coordinator.settings import CoordinatorSettings
-from protocols import checks
+from protocols import blobs, checks, ring
 from protocols import release as releases
 from protocols import round as steps
+from protocols import upload as uploads
+from protocols.blobs import Blob
 from protocols.codes import ADVICE
 from protocols.errors import Rejected
+from protocols.farrsum.masking import CHECKS
 from protocols.farrsum.slots import read_deposit
 from protocols.release import Release
+from protocols.ring import Ring
 from protocols.round import Round
 from protocols.wire_pb2 import Confirmation, CoordinatorMessage, Deposit, Refusal, Shares, Signed
 from protocols.wire_pb2 import Upload as UploadMessage
@@ -48,8 +53,10 @@ class Rounds:
         send: Callable[[Iterable[str], CoordinatorMessage], None],
         moved: Callable[[bytes, Round], None],
         ended: Callable[[bytes, Round, Signed | None, str], None],
+        blobs: BlobStore,
     ) -> None:
-        """Start with none open."""
+        """Start with none open; long vectors and sums are in the store ``blobs``."""
+        self._blobs = blobs
         self._settings = settings
         self._clock = settings.clock
         self._send = send
@@ -80,6 +87,8 @@ class Rounds:
         """Close a round without an answer."""
         if found := self._open.pop(tau, None):
             found.stop()
+            if self._is_long(found):
+                self._finishers.submit(self._blobs.drop_uploads, tau)
 
     def stop(self) -> None:
         """Let nothing move a round any more."""
@@ -101,8 +110,11 @@ class Rounds:
         """
         if signed.signer != site:
             raise Rejected("bad-signature", f"{site} sends an upload of another")
-        found = self._found(checks.parse(UploadMessage, signed.body).announcement, Phase.UPLOAD)
+        message = checks.parse(UploadMessage, signed.body)
+        found = self._found(message.announcement, Phase.UPLOAD)
         try:
+            if message.HasField("blob"):
+                self._insist_whole(found, site, blobs.read(message.blob))
             moved = steps.take_upload(found.state, signed, roster=found.seated.roster, now=int(self._clock()))
         except Rejected as refusal:
             # The others need not wait for the deadline because one hospital's answer is of no use.
@@ -110,6 +122,15 @@ class Rounds:
             raise
         found.awaited.pop(site, None)
         self._move(found, moved)
+
+    def expected(self, site: str, tau: bytes) -> int:
+        """Return the bytes of the long vector that a hospital has yet to send for a round; raise Rejected if none."""
+        found = self._found(tau, Phase.UPLOAD)
+        if site not in found.awaited or self._clock() > found.state.announcement.deadline:
+            raise Rejected("late", "nothing more is awaited of this hospital")
+        if not self._is_long(found):
+            raise Rejected("malformed", "a short vector travels inside its upload")
+        return (found.state.entries + CHECKS) * ring.ENTRY_BYTES
 
     def refusal(self, site: str, refusal: Refusal) -> None:
         """Take a hospital's word that it will not answer, or not help to open the sum."""
@@ -175,7 +196,30 @@ class Rounds:
             self._fix(found)
         elif state.sufficient and not found.stragglers:
             loop = asyncio.get_running_loop()
-            found.stragglers = loop.call_later(self._settings.straggler_seconds, self._fix, found)
+            found.stragglers = loop.call_later(self._patience(found), self._fix, found)
+
+    def _patience(self, found: OpenRound) -> float:
+        """Return how long a round that has enough answers waits for the rest.
+
+        Where an app runs or long vectors travel, as long again as those took that are there.
+        """
+        seconds = self._settings.straggler_seconds
+        lasts = found.state.announcement.deadline - found.opened_at
+        if lasts <= self._settings.round_seconds + 1:
+            return seconds
+        return min(max(seconds, self._clock() - found.opened_at), lasts)
+
+    def _is_long(self, found: OpenRound) -> bool:
+        return uploads.is_long(found.state.entries + CHECKS)
+
+    def _insist_whole(self, found: OpenRound, site: str, blob: Blob) -> None:
+        """Raise Rejected unless a vector that an upload names is there, its digest checked.
+
+        Guarantee: no upload counts before all of its vector is on the coordinator's disk. Test:
+        tests/coordinator/test_blobs.py::test_an_upload_without_its_vector_is_refused.
+        """
+        if not self._blobs.upload(found.state.tau, site, blob).whole:
+            raise Rejected("unknown-blob", "vector")
 
     def _fix(self, found: OpenRound) -> None:
         """End the uploads: fix who is in the sum, for ever, and ask the witnesses to sign it."""
@@ -216,8 +260,14 @@ class Rounds:
         backups = {index: found.deposits[index].backups for index in steps.dropped(state)}
         loop = asyncio.get_running_loop()
 
+        def vectors(index: int, blob: Blob) -> Iterator[Ring]:
+            return self._blobs.pieces(self._blobs.upload(state.tau, state.epoch.members[index], blob))
+
         def close() -> Release:
-            return steps.close(state, backups=backups, released_at=0, seconds=0.0)
+            release = steps.close(state, backups=backups, released_at=0, seconds=0.0, vectors=vectors)
+            if not releases.is_long(len(release.vector)):
+                return release
+            return replace(release, vector=release.vector[:0], blob=self._blobs.keep(release.vector))
 
         loop.run_in_executor(self._finishers, close).add_done_callback(lambda done: self._finished(found, done))
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import grpc
 
 from coordinator.analysts import AnalystsService
+from coordinator.blobs import BlobsService
+from coordinator.concerned import Concerned
 from coordinator.errors import AlreadyRunning, CoordinatorError
 from coordinator.evidence import Keeper
 from coordinator.links import Links
@@ -25,8 +27,10 @@ from coordinator.requests import Requests
 from coordinator.settings import CoordinatorSettings
 from coordinator.store import Store
 from protocols import roster as rosters
+from protocols.blobs import WINDOW
 from protocols.wire_pb2_grpc import (
     add_AnalystsServicer_to_server,
+    add_BlobsServicer_to_server,
     add_MembershipServicer_to_server,
     add_NodesServicer_to_server,
 )
@@ -52,6 +56,9 @@ _OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),
     # A machine that was held up sends several at once, which is no reason to cut off a member that TLS has identified.
     ("grpc.http2.max_ping_strikes", 0),
+    # A fixed window: an estimated one grows to many megabytes, all of which a cut link costs.
+    ("grpc.http2.lookahead_bytes", WINDOW),
+    ("grpc.http2.bdp_probe", 0),
     # Without this a second process could take the same port and half of the calls.
     ("grpc.so_reuseport", 0),
 )
@@ -108,12 +115,16 @@ async def _serve(settings: CoordinatorSettings, store: Store, started: Callable[
     add_MembershipServicer_to_server(
         MembershipService(settings=settings, store=store, members=members, links=links, requests=requests), server
     )
+    concerned = Concerned(requests=requests, reading=requests.reading)
+    content = BlobsService(members=members, store=requests.blobs, concerned=concerned, clock=settings.clock)
+    add_BlobsServicer_to_server(content, server)
     address = _listen(server, settings)
     requests.restore()
     try:
         await server.start()
         requests.epochs.start()
         keeper.start()
+        content.start()
         with _told_to_stop() as stop, _listening(settings.home, address):
             log.info("serving", extra={"address": address, "version": members.roster.version})
             if started:
@@ -122,6 +133,7 @@ async def _serve(settings: CoordinatorSettings, store: Store, started: Callable[
     finally:
         await requests.epochs.stop()
         await server.stop(STOP_SECONDS)
+        content.stop()
         keeper.stop()
         requests.stop()
     log.info("stopped")

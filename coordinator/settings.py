@@ -43,5 +43,9 @@ class CoordinatorSettings:
     """Most requests that wait or run at once."""
     most_running: int = 16
     """Most rounds at once; further requests wait for a place."""
+    most_blob_bytes: int = 64 << 30
+    """Most bytes of disk for long content: messages to apps, hospitals' long vectors, long sums."""
+    most_member_blob_bytes: int = 2 << 30
+    """Most of it that one analyst's messages take."""
     clock: Callable[[], float] = time.time
     """Seconds since 1970, UTC."""

@@ -14,6 +14,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from farr.client import Federation
+    from farr.training.estimators import (
+        CoxRegression,
+        LinearRegression,
+        LogisticRegression,
+        Network,
+        PoissonRegression,
+    )
+    from farr.training.trained import Trained
+
+__all__ = [
+    "CoxRegression",
+    "LinearRegression",
+    "LogisticRegression",
+    "Network",
+    "PoissonRegression",
+    "connect",
+    "load_model",
+]
 
 __version__ = "0.1.0"
 
@@ -26,3 +44,22 @@ def connect(home: str | Path | None = None) -> Federation:
     from farr.client import Federation
 
     return Federation.open(home)
+
+
+def load_model(path: str | Path) -> Trained:
+    """Read a model that ``farr train`` or ``save`` wrote; nothing in the file is executed.
+
+    Raises ``farr.errors.FarrError`` where it is none.
+    """
+    from farr.training.saved import load_model
+
+    return load_model(path)
+
+
+def __getattr__(name: str) -> object:
+    """Return an estimator by its name; they are imported when they are used."""
+    if name in __all__:
+        from farr.training import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(name)

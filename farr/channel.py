@@ -7,11 +7,19 @@ from typing import Any
 
 import grpc
 
+from farr import blobs
 from farr.dialing import Caller, code_of, explain
 from farr.errors import FarrError
 from farr.texts import _
+from protocols import checks, ring
+from protocols import release as releases
 from protocols.credentials import Credentials
+from protocols.errors import Rejected
 from protocols.wire_pb2 import (
+    BlobHeld,
+    BlobOffer,
+    BlobPart,
+    BlobWanted,
     Description,
     Evidence,
     Nothing,
@@ -22,7 +30,11 @@ from protocols.wire_pb2 import (
     RosterVersion,
     Signed,
 )
-from protocols.wire_pb2_grpc import AnalystsStub
+from protocols.wire_pb2 import Release as ReleaseMessage
+from protocols.wire_pb2_grpc import AnalystsStub, BlobsStub
+
+LISTED_BYTES = (1 << 20) * ring.ENTRY_BYTES
+"""Longest sum of a question, which is shown with others; only updates of apps are longer."""
 
 QUICK = 30.0
 """Seconds for a call that no hospital takes part in."""
@@ -41,6 +53,7 @@ class Line:
         )
         self._channel = self._caller.channel()
         self._stub = AnalystsStub(self._channel)
+        self._blobs = BlobsStub(self._channel)
 
     def close(self) -> None:
         """Close the channel."""
@@ -74,12 +87,40 @@ class Line:
     def prove(self, identifier: bytes) -> Evidence:
         """Fetch what a third party needs to check the release of a request."""
         evidence: Evidence = self._call(self._stub.Prove, RequestId(id=identifier))
+        evidence.vector = self.vector(evidence.release)
         return evidence
 
     def releases(self) -> Sequence[Signed]:
-        """Fetch the releases, newest first."""
-        releases: Releases = self._call(self._stub.ReleaseList, Nothing())
-        return releases.releases
+        """Fetch the releases, newest first, but for those of an app's round, whose sums are fetched one by one."""
+        found: Releases = self._call(self._stub.ReleaseList, Nothing())
+        return [each for each in found.releases if _is_listed(each)]
+
+    def vector(self, release: Signed) -> bytes:
+        """Fetch the sum of a release where it is too long to travel inside it; empty where it is inside."""
+        blob = releases.blob_of(release)
+        return b"" if blob is None else blobs.fetch(self, blob, checks.parse(ReleaseMessage, release.body).id)
+
+    # --- long content: see farr.blobs
+
+    def offer(self, offer: BlobOffer) -> int:
+        """Return how many bytes of a blob the coordinator has."""
+        held: BlobHeld = self._call(self._blobs.Offer, offer)
+        return held.size
+
+    def put(self, parts: Iterator[BlobPart]) -> int:
+        """Send parts of a blob; return how many bytes of it the coordinator has."""
+        try:
+            held: BlobHeld = self._blobs.Put(parts)
+        except grpc.RpcError as error:
+            raise explain(error, self._caller) from None
+        return held.size
+
+    def get(self, wanted: BlobWanted) -> Iterator[BlobPart]:
+        """Yield the parts of a blob."""
+        try:
+            yield from self._blobs.Get(wanted)
+        except grpc.RpcError as error:
+            raise explain(error, self._caller) from None
 
     def roster(self, version: int) -> Signed:
         """Fetch an earlier roster."""
@@ -108,6 +149,15 @@ class Line:
         except grpc.RpcError as error:
             # Only the code counts: free text of the other side is not shown, since nobody vouches for it.
             raise explain(error, self._caller) from None
+
+
+def _is_listed(release: Signed) -> bool:
+    try:
+        blob = releases.blob_of(release)
+    except Rejected:
+        # Shown to be wrong where it is opened.
+        return True
+    return blob is None or blob.size <= LISTED_BYTES
 
 
 def _is_late(error: Any) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from farr import evidence, federation
 from farr.channel import Line
@@ -20,19 +19,18 @@ from farr.identifiers import id_of, the_one
 from farr.lab.record import analyst_home
 from farr.membership import home as homes
 from farr.questions import asking as askings
-from farr.questions import mandated, opening, readiness, states, submitted
+from farr.questions import mandated, opening, readiness, sending, states, submitted
 from farr.questions.asking import Asking, Terms
 from farr.questions.late import Late
 from farr.questions.opening import Opened
+from farr.questions.sending import LIFE
 from farr.questions.states import RequestState
 from farr.texts import _
-from protocols import checks
 from protocols import request as requests
 from protocols.errors import Rejected
 from protocols.farrsum.parameters import Trust
-from protocols.request import Request
+from protocols.request import Request, Run
 from protocols.roster import Roster
-from protocols.wire_pb2 import Release as ReleaseMessage
 from protocols.wire_pb2 import RequestStatus, Role, Signed, State
 from queries.agreed.catalogue import Catalogue
 from queries.answers.quantity import Floats
@@ -45,11 +43,8 @@ from queries.sql import read as read_sql
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-LIFE = 48 * 3600
-"""Seconds for which a request waits for hospitals unless said otherwise."""
-
-AFTER_PATIENCE = 24 * 3600
-"""Seconds for which a request lives on when its patience with hospitals that hold it is over."""
+    from farr.training.recipe import Recipe
+    from farr.training.trained import Trained
 
 PATIENCE = 60.0
 """Seconds for which a coordinator that went away during a wait is tried again."""
@@ -66,7 +61,8 @@ class Federation:
 
     def __init__(self, folder: Path) -> None:
         """Read the analyst's home; connects at the first call that needs to."""
-        self._folder = folder
+        self.folder = folder
+        """The analyst's home."""
         self._home = homes.read(folder)
         if self._home.credentials.role != Role.ROLE_ANALYST:
             raise FarrError(
@@ -99,7 +95,7 @@ class Federation:
 
     def refresh(self) -> Known:
         """Ask the coordinator for the newest roster, catalogue and state of the hospitals, and verify them."""
-        self._known = federation.read(self._line.describe(), self._home, self._folder)
+        self._known = federation.read(self._line.describe(), self._home, self.folder)
         return self._known
 
     @property
@@ -264,19 +260,36 @@ class Federation:
         Hospitals show their part a few seconds after an answer: for at most ``timeout`` seconds those are waited for.
         """
         release = bytes.fromhex(self.release(identifier).release)
-        begun = time.monotonic()
-        while True:
-            found = self._line.prove(release)
-            missing = set(checks.parse(ReleaseMessage, found.release.body).contributors)
-            missing -= {each.site for each in found.receipts}
-            if not missing or time.monotonic() - begun >= timeout:
-                return evidence.to_bytes(found)
-            time.sleep(0.5)
+        return evidence.to_bytes(evidence.gathered(lambda: self._line.prove(release), timeout))
+
+    # --- rounds of training: their sums are read by a program, see farr/training and farr/flower
+
+    def train(self, model: Recipe | str | Path, **settings: Any) -> Trained:
+        """Train a model, a recipe or a MODEL.toml; ``settings`` are those of ``farr.training.run.train``."""
+        from farr.training.run import train
+
+        return train(self, model, **settings)
+
+    def priced(self, question: Question, terms: Terms, rho_units: int) -> Asking:
+        """Return a question at a price, within the mandate and to the hospitals that are ready; nothing is asked."""
+        return self._prepare(question, terms, None, price=rho_units)
+
+    def ask_round(self, asking: Asking, identifier: bytes, run: Run, life: int = LIFE) -> None:
+        """Ask a round under an id; one that was asked under it before is not asked, nor paid, again."""
+        kept = submitted.kept(self.folder, identifier)
+        if kept is None:
+            self._submit(asking, life, identifier, run)
+        else:
+            self._line.submit(kept)
+
+    def opened(self, identifier: bytes, timeout: float | None = None, told: Told = lambda _state: None) -> Opened:
+        """Wait for the release of a request from this home; return it verified, with the sums that it holds."""
+        return self._answer(self._follow(identifier, None, timeout, told))[0]
 
     # --- steps
 
     def _prepare(
-        self, asked: str | Question, terms: Terms, rows_per_patient: int | None, *, foresee: bool = False
+        self, asked: str | Question, terms: Terms, rows: int | None, *, foresee: bool = False, price: int | None = None
     ) -> Asking:
         known = self.known
         if not known.roster.nodes:
@@ -285,15 +298,15 @@ class Federation:
         if isinstance(asked, Question):
             question = asked
         else:
-            question = read_sql(asked, known.catalogue, known.roster.nodes, rows_per_patient=rows_per_patient)
+            question = read_sql(asked, known.catalogue, known.roster.nodes, rows_per_patient=rows)
         terms, question = self._mandated(question, terms, foresee=foresee)
         question = self._ready(question, terms)
         wanted = foresee or bool(terms.within)
         earlier = self._earlier(encode(question.plan)) if wanted and terms.expect is None else None
-        hospitals = len(known.roster.nodes)
         return askings.prepare(
-            question, terms, known.catalogue, hospitals=hospitals, statement=statement, earlier=earlier
-        )
+            question, terms, known.catalogue,
+            hospitals=len(known.roster.nodes), statement=statement, earlier=earlier, rho_units=price,
+        )  # fmt: skip
 
     def _mandated(self, question: Question, terms: Terms, *, foresee: bool) -> tuple[Terms, Question]:
         """Return the terms with their purpose, and the question within the mandate; raise what is beyond it."""
@@ -325,33 +338,15 @@ class Federation:
                 return opening.sums(opened)
         return None
 
-    def _submit(self, asking: Asking, life: int) -> RequestStatus:
-        credentials, now, terms = self._home.credentials, int(time.time()), asking.terms
-        if terms.patience > mandated.PATIENCE:
-            life = max(life, min(terms.patience + AFTER_PATIENCE, requests.LONGEST_LIFE))
-        request = Request(
-            federation=credentials.federation,
-            id=secrets.token_bytes(requests.ID_BYTES),
-            analyst=credentials.member,
-            plan=encode(asking.question.plan),
-            view=encode(asking.question.pages),
-            rho_units=asking.rho_units,
-            sites=asking.question.sites,
-            minimum=asking.minimum,
-            purpose=terms.purpose,
-            created_at=now,
-            expires_at=now + life,
-            statement=asking.statement,
-            fresh=terms.fresh,
-            trust=terms.trust,
-            reason=terms.reason,
-            pack=terms.pack,
-            by_residence=terms.by_residence,
-            patience=min(terms.patience, life),
-        )
+    def _submit(
+        self, asking: Asking, life: int, identifier: bytes | None = None, run: Run | None = None
+    ) -> RequestStatus:
+        credentials, now = self._home.credentials, int(time.time())
+        identifier = identifier or sending.new_id()
+        request = sending.request_of(asking, credentials, identifier, now=now, life=life, run=run)
         signed = requests.write(request, credentials.identity)
         # Kept before it leaves: what comes back is held against it, in this process or a later one.
-        submitted.keep(self._folder, request.id, signed)
+        submitted.keep(self.folder, request.id, signed)
         return self._line.submit(signed)
 
     def _follow(self, request: bytes, status: RequestStatus | None, timeout: float | None, told: Told) -> RequestStatus:
@@ -370,22 +365,26 @@ class Federation:
         return status
 
     def _open(self, status: RequestStatus) -> Result:
+        opened, asked = self._answer(status)
+        return opening.result_of(opened, self.known, asked=asked)
+
+    def _answer(self, status: RequestStatus) -> tuple[Opened, Request | None]:
+        """Return the release that answers a request, verified, and the request as this home kept it."""
         if status.state != State.STATE_ANSWERED:
             raise states.failure(states.read(status))
         known = self.refresh()
         opened = self._opened(self._line.release(status.release))
-        asked = submitted.find(self._folder, status.id, known.roster)
-        if asked is None:
-            # Asked from another machine: only a release of that very request is shown, as its own signed view has it.
-            if opened.release.id != status.id:
-                raise FarrError(
-                    "asked-elsewhere",
-                    _("this request was made from another machine, and an earlier release answers it"),
-                    remedy=_("see that release: farr releases show {id}").format(id=status.release.hex()),
-                )
-        else:
+        asked = submitted.find(self.folder, status.id, known.roster)
+        if asked is not None:
             opening.check_answers(opened, asked)
-        return opening.result_of(opened, known, asked=asked)
+        elif opened.release.id != status.id:
+            # Asked from another machine: only a release of that very request is shown, as its own signed view has it.
+            raise FarrError(
+                "asked-elsewhere",
+                _("this request was made from another machine, and an earlier release answers it"),
+                remedy=_("see that release: farr releases show {id}").format(id=status.release.hex()),
+            )
+        return opened, asked
 
     def _opened(self, signed: Signed) -> Opened:
         """Verify a release by the roster that it was made for, which may be an earlier one."""
@@ -393,7 +392,8 @@ class Federation:
         version = opening.roster_of(signed)
         if version != known.roster.version and version not in self._rosters:
             self._rosters[version] = federation.read_earlier(self._line.roster(version), version, known, self._home)
-        return opening.open_release(signed, known, self._rosters.get(version, known.roster))
+        roster = self._rosters.get(version, known.roster)
+        return opening.open_release(signed, known, roster, self._line.vector(signed))
 
     def _find(self, identifier: str) -> RequestState:
         found = [state for state in self.requests() if state.id.startswith(identifier.lower())]

@@ -15,6 +15,7 @@ from cryptography import x509
 from farr.errors import FarrError
 from farr.problems import advice
 from farr.texts import _
+from protocols.blobs import WINDOW
 from protocols.codes import ADVICE
 from protocols.credentials import SERVER_NAME
 
@@ -54,6 +55,9 @@ class Caller:
                 ("grpc.max_send_message_length", MOST_MESSAGE_BYTES),
                 ("grpc.keepalive_time_ms", 20_000),
                 ("grpc.keepalive_permit_without_calls", 1),
+                # A fixed window: an estimated one grows to many megabytes, all of which a cut link costs.
+                ("grpc.http2.lookahead_bytes", WINDOW),
+                ("grpc.http2.bdp_probe", 0),
                 ("grpc.initial_reconnect_backoff_ms", 200),
                 ("grpc.max_reconnect_backoff_ms", 2_000),
             ),

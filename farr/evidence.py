@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from farr.errors import FarrError
@@ -14,6 +16,7 @@ from protocols import evidence as proofs
 from protocols.errors import Rejected
 from protocols.evidence import Flaw, Proven
 from protocols.wire_pb2 import Evidence
+from protocols.wire_pb2 import Release as ReleaseMessage
 from queries.agreed.catalogue_file import read_catalogue
 from queries.errors import QueryError
 
@@ -75,6 +78,18 @@ class Verified:
         }
 
 
+def gathered(prove: Callable[[], Evidence], timeout: float) -> Evidence:
+    """Return the evidence of a release, for at most ``timeout`` seconds waiting for what hospitals have yet to show."""
+    begun = time.monotonic()
+    while True:
+        found = prove()
+        missing = set(checks.parse(ReleaseMessage, found.release.body).contributors)
+        missing -= {each.site for each in found.receipts}
+        if not missing or time.monotonic() - begun >= timeout:
+            return found
+        time.sleep(0.5)
+
+
 def to_bytes(evidence: Evidence) -> bytes:
     """Return a file of evidence."""
     return MAGIC + evidence.SerializeToString(deterministic=True)
@@ -99,7 +114,8 @@ def verify(data: bytes, *, registrar_key: bytes) -> Verified:
     try:
         proven = proofs.read(body, registrar_key=registrar_key)
         known = Known(roster=proven.roster, catalogue=read_catalogue(proven.catalogue, "catalogue.toml"), hospitals=())
-        opened = opening.open_release(checks.parse(Evidence, body).release, known, proven.roster)
+        evidence = checks.parse(Evidence, body)
+        opened = opening.open_release(evidence.release, known, proven.roster, evidence.vector)
         result = opening.result_of(opened, known)
     except Rejected as rejected:
         raise _false(rejected.code, rejected.detail) from rejected

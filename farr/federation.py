@@ -66,13 +66,12 @@ def read(description: Description, held: Home, folder: Path) -> Known:
     credentials = held.credentials
     if description.protocol != PROTOCOL_VERSION:
         raise Rejected("protocol-version", f"{description.protocol}")
-    before = held.read_roster()
-    roster = rosters.read(
-        description.roster,
-        federation=credentials.federation,
-        registrar_key=credentials.registrar_key,
-        held=before.version,
+    before, roster = (
+        _roster(signed.SerializeToString(deterministic=True), credentials.federation, credentials.registrar_key)
+        for signed in (held.roster, description.roster)
     )
+    if roster.version < before.version:
+        raise Rejected("stale-roster", f"version {roster.version}, held {before.version}")
     if hashlib.sha256(description.catalogue).digest() != roster.catalogue_digest:
         raise Rejected("wrong-catalogue", "the coordinator's catalogue is not the one that the roster pins")
     if roster.version > before.version:
@@ -99,6 +98,12 @@ def read_earlier(signed: Signed, version: int, known: Known, held: Home) -> Rost
     if (roster.coordinator.id, roster.coordinator.identity_key) != (now.id, now.identity_key):
         raise Rejected("wrong-federation", "another coordinator")
     return roster
+
+
+@lru_cache(maxsize=8)
+def _roster(signed: bytes, federation: str, registrar_key: bytes) -> Roster:
+    """Read a roster once: it is told anew with every question and every round."""
+    return rosters.read(Signed.FromString(signed), federation=federation, registrar_key=registrar_key)
 
 
 @lru_cache(maxsize=2)

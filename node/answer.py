@@ -2,7 +2,8 @@
 
 First everything that is public (signatures, roster, epoch, catalogue, plan, policy, budget), so that no refusal rests
 on a record. Then the records are read, once. Then one durable commit of charge, slot, hidden vector and audit entry;
-only what was committed may leave (``gate.py``).
+only what was committed may leave (``gate.py``). Where an app reads the records, which takes long, others are answered
+meanwhile: then all that is public is looked at a second time before the commit.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from node.authority import approvals
 from node.authority.policy import Policy
 from node.authority.reach import check_reach
+from node.authority.runs import check_run
 from node.books.audit import ANSWERED, DETAIL, Audit, Fact
 from node.books.ledger import Charge, Ledger, evidence_of, upload_digest
 from node.books.promises import Promises
@@ -28,12 +30,18 @@ from protocols import announcement as announcements
 from protocols import checks, signing
 from protocols import upload as uploads
 from protocols.announcement import Announcement
+from protocols.blobs import Blob
 from protocols.errors import Rejected
+from protocols.farrsum.seat import Entered
+from protocols.farrsum.slot_record import SlotRecord
+from protocols.request import Request
 from protocols.ring import Ring
 from protocols.roster import Roster
 from protocols.signing import IdentityKey
 from protocols.upload import Upload
 from protocols.wire_pb2 import Signed
+from queries.asked.app_time import lasting
+from queries.asked.plan import AppStep
 from queries.cost.measurement import Measurement, check_headroom, clamp_of
 from queries.cost.tally import Tally
 from queries.errors import PrivacyError
@@ -53,9 +61,47 @@ def _no_step(name: str) -> None:
     """Where tests look at, or end, the process between two steps."""
 
 
+def _no_room(blob: Blob, _vector: Ring) -> None:
+    """Raise, where no place was named for long vectors."""
+    raise StateError(f"no place for a vector of {blob.size} bytes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """An announcement that may be answered as things are now: nothing was read, nothing is bound by it."""
+
+    signed: Signed
+    """As it came."""
+    announcement: Announcement
+    """The same, read."""
+    roster: Roster
+    """The roster that it was read by."""
+    compiled: Compiled
+    """What its plan comes to."""
+    entered: Entered
+    """The round as this hospital sees it."""
+    record: SlotRecord
+    """What its slot is bound to once it uploads."""
+    part: Part
+    """What the hospital puts in."""
+    now: int
+    """When that was found, in seconds since 1970, UTC."""
+
+    @property
+    def app(self) -> AppStep | None:
+        """Return what an app of the researcher is run for; None: no app is needed."""
+        steps = (aggregate.step for each in self.compiled.plan.parts for aggregate in each.aggregates)
+        return next((step for step in steps if isinstance(step, AppStep)), None) if self.part.reads else None
+
+    @property
+    def lasts(self) -> float:
+        """Return how many seconds the app's part of the answer takes."""
+        return 0.0 if self.app is None else lasting(self.app)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answerer:
-    """Answers announcements, one at a time, always from the same thread."""
+    """Answers announcements, always from the same thread, but for ``exact``."""
 
     member: str
     """Own member id."""
@@ -77,6 +123,8 @@ class Answerer:
     """Draws noise."""
     clock: Callable[[], float]
     """Seconds since 1970, UTC."""
+    keep: Callable[[Blob, Ring], None] = _no_room
+    """Keeps a vector that is too long for its upload, durably."""
     step: Callable[[str], None] = _no_step
     """Called between steps."""
 
@@ -93,6 +141,15 @@ class Answerer:
         and its own charge, which is durable before the upload leaves, as is the slot's promise to carry no other.
         Tests: tests/node/test_answer.py, tests/node/test_crash.py.
         """
+        begun = self.begin(signed, roster, waited)
+        return begun if isinstance(begun, Signed) else self.commit(begun, self.exact(begun))
+
+    def begin(self, signed: Signed, roster: Roster, waited: float = 0.0, lasts: float = 0.0) -> Signed | Begun:
+        """Return the upload that answered this announcement already, or all that is public of a new one.
+
+        ``lasts``: seconds that the answer will take, of one that waited for its turn. Reads no record and changes
+        nothing; raises as ``answer`` does.
+        """
         clock = self.clock()
         now = int(clock)
         tau = announcements.tau(signed)
@@ -107,7 +164,7 @@ class Answerer:
         ledger.admits(announcement.request.id, announcement.epoch, announcement.slot)
         entered, record = self.seats.enter(announcement, tau, roster)
         # Clocks may differ by minutes, so what counts is whether the time that was left ran out in the queue.
-        if 0 < announcement.deadline - (clock - waited) < waited:
+        if 0 < announcement.deadline - (clock - waited) < waited + lasts:
             raise Rejected("late", f"waited {waited:.0f} s")
         part = part_of(
             self.member,
@@ -121,8 +178,42 @@ class Answerer:
             now=now,
         )
         self.step("checked")
-        exact = self._exact(compiled, roster, part)
+        return Begun(
+            signed=signed,
+            announcement=announcement,
+            roster=roster,
+            compiled=compiled,
+            entered=entered,
+            record=record,
+            part=part,
+            now=now,
+        )
+
+    def end(self, begun: Begun, exact: Exact, roster: Roster) -> Signed:
+        """Return the upload for an announcement that was begun a while ago, now that its exact tally is there.
+
+        ``roster``: the one that holds now. Raises as ``answer`` does; then nothing is charged.
+
+        Guarantee: what was answered, decided or changed meanwhile (another round of the request or in the slot, the
+        epoch, the roster, a pause, the policy, a denial, the budget) counts as if the announcement came now; a hospital
+        that would read nothing now adds zeros, whatever was read. Tests: tests/node/test_answer_apart.py.
+        """
+        again = self.begin(begun.signed, roster)
+        if isinstance(again, Signed):
+            return again
+        if not again.part.reads or again.part.tables != begun.part.tables:
+            exact = np.zeros_like(exact)
+        return self.commit(again, exact)
+
+    def commit(self, begun: Begun, exact: Exact) -> Signed:
+        """Charge for an announcement, bind its slot, hide its noisy tally, and return the upload, all of it durable.
+
+        Raises Rejected where what was charged or decided since it was begun stands against it.
+        """
         self.step("scanned")
+        announcement, compiled, part = begun.announcement, begun.compiled, begun.part
+        tau = announcements.tau(begun.signed)
+        ledger = Ledger(connection=self.connection)
         charge = Charge(
             request=announcement.request.id,
             epoch=announcement.epoch,
@@ -132,7 +223,7 @@ class Answerer:
             table=", ".join(sorted(part.tables)) or ", ".join(compiled.plan.tables),
             analyst=announcement.request.analyst,
             purpose=announcement.request.purpose,
-            at=now,
+            at=begun.now,
             evidence=evidence_of(compiled.measurement, announcement),
             reason=announcement.request.reason,
             period=part.caps.since,
@@ -141,14 +232,14 @@ class Answerer:
         )
         with transaction(self.connection):
             self.step("begun")
-            if part.approval is not None and not approvals.holds(self.connection, part.approval, charge.request):
+            if part.approval is not None and not approvals.holds(self.connection, part.approval, announcement.request):
                 raise Rejected("denied", "the approval was taken back while the records were read")
             ledger.charge(charge, part.caps)
-            Promises(connection=self.connection).keep_slot(announcement.epoch, announcement.slot, record)
+            Promises(connection=self.connection).keep_slot(announcement.epoch, announcement.slot, begun.record)
             self.step("charged")
             vector = self.noise(exact, compiled.measurement)
             self.step("noised")
-            masked = self.seats.mask(vector, entered)
+            masked = self.seats.mask(vector, begun.entered)
             self.step("masked")
             upload = uploads.write(
                 Upload(
@@ -160,15 +251,17 @@ class Answerer:
                     notes=part.notes,
                     minimum_cell=part.minimum_cell,
                 ),
-                federation=roster.federation,
+                federation=begun.roster.federation,
                 key=self.identity,
             )
+            if blob := uploads.blob_of(upload):
+                self.keep(blob, masked.vector)
             uploaded = upload.SerializeToString(deterministic=True)
-            ledger.store(tau, signed.SerializeToString(deterministic=True), uploaded)
-            self._tell(charge, part, ledger.spent(), uploaded)
+            ledger.store(tau, begun.signed.SerializeToString(deterministic=True), uploaded)
+            self._tell(charge, part, ledger.spent(), uploaded, announcement.request)
             self.step("stored")
         self.step("committed")
-        self.seats.entered(entered, masked.shares.own)
+        self.seats.entered(begun.entered, masked.shares.own)
         return upload
 
     def _compile(self, announcement: Announcement, roster: Roster) -> Compiled:
@@ -181,6 +274,7 @@ class Answerer:
         request = announcement.request
         compiled = self.compiler.compile(request.plan, request.rho_units, announcement.honest)
         check_reach(request, compiled.plan, roster=roster, catalogue=catalogue)
+        check_run(request, compiled.plan)
         try:
             check_headroom(
                 compiled.tally, compiled.measurement, len(announcement.contributors), catalogue.rows_per_site
@@ -189,22 +283,23 @@ class Answerer:
             raise Rejected("bad-plan", error.message) from error
         return compiled
 
-    def _exact(self, compiled: Compiled, roster: Roster, part: Part) -> Exact:
-        """Return the exact tally, or zeros, clamped to what the head-room was checked for.
+    def exact(self, begun: Begun) -> Exact:
+        """Return the exact tally, or zeros, clamped to what the head-room was checked for. From any thread.
 
         Guarantee: whatever the scan returns, no entry is larger than ``rows_per_site`` rows' worth. Test:
         tests/node/test_answer.py::test_an_entry_beyond_the_site_cap_is_clamped.
         """
-        if not part.reads:
-            return np.zeros(compiled.tally.entries, dtype=np.int64)
-        exact = self.scan(compiled.tally, roster.nodes[self.member], part.tables)
-        if exact.shape != (compiled.tally.entries,) or exact.dtype != np.int64:
+        tally = begun.compiled.tally
+        if not begun.part.reads:
+            return np.zeros(tally.entries, dtype=np.int64)
+        exact = self.scan(tally, begun.roster.nodes[self.member], begun.part.tables)
+        if exact.shape != (tally.entries,) or exact.dtype != np.int64:
             raise StateError("the scan gave a vector of another shape than the tally's")
         rows = self.compiler.catalogue.rows_per_site
-        reach = np.repeat([clamp_of(block.measure, rows) for block in compiled.tally.blocks], compiled.tally.sizes)
+        reach = np.repeat([clamp_of(block.measure, rows) for block in tally.blocks], tally.sizes)
         return np.clip(exact, -reach, reach)
 
-    def _tell(self, charge: Charge, part: Part, spent: int, upload: bytes) -> None:
+    def _tell(self, charge: Charge, part: Part, spent: int, upload: bytes, request: Request) -> None:
         facts: dict[str, Fact] = {
             "request": charge.request.hex(),
             "round": charge.tau.hex(),
@@ -221,6 +316,8 @@ class Answerer:
             facts["policy"] = charge.policy.hex()
         if charge.approval is not None:
             facts["approval"] = charge.approval
+        if request.run is not None:
+            facts |= {"run": request.run.id.hex(), "run_round": request.run.round, "run_rounds": request.run.rounds}
         audit = Audit(connection=self.connection)
         audit.append(ANSWERED, charge.at, facts)
         if part.withheld:

@@ -1,4 +1,7 @@
-"""One thread for everything that takes time or touches the state: preparation, scans, noise, masks, commits."""
+"""One thread for everything that takes time or touches the state: preparation, scans, noise, masks, commits.
+
+Only apps, which take long, have a thread beside it: see ``app_rounds.py``.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ class Desk:
     A process that ends in the middle of one loses nothing: whatever is half done is a transaction not yet committed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "node-desk") -> None:
         """Start the thread."""
         self._work: PriorityQueue[tuple[int, int, Callable[[], None] | None]] = PriorityQueue()
         self._number = itertools.count()
         self.waiting = 0
         """Functions that were handed in and have not ended."""
-        threading.Thread(target=self._run, name="node-desk", daemon=True).start()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def ask(self, function: Callable[..., T], *arguments: Any, urgent: bool = False) -> asyncio.Future[T]:
         """Run a function in the thread; return a future of its result, or of what it raised.

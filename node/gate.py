@@ -15,7 +15,7 @@ from node.books.audit import Audit
 from node.books.evidence import receipt_of
 from node.books.ledger import Ledger
 from node.books.promises import Promises
-from protocols import PROTOCOL_VERSION, checks
+from protocols import PROTOCOL_VERSION, blobs, checks
 from protocols import checkpoint as checkpoints
 from protocols.codes import ADVICE
 from protocols.errors import ProtocolError, Rejected
@@ -23,7 +23,10 @@ from protocols.farrsum.confirming import KIND as CONFIRMATION
 from protocols.farrsum.epoch import KIND as EPOCH_KEY
 from protocols.farrsum.field import SECRET_BYTES
 from protocols.upload import KIND as UPLOAD
+from protocols.upload import blob_of
 from protocols.wire_pb2 import (
+    BlobOffer,
+    BlobWanted,
     Confirmation,
     Deposit,
     Deposits,
@@ -37,6 +40,7 @@ from protocols.wire_pb2 import (
     Shares,
     Signed,
     Stand,
+    Upload,
     Verdict,
     Witness,
 )
@@ -98,6 +102,18 @@ class Gate:
         elif kind == "status":
             listed.status.CopyFrom(self._status())
         return listed
+
+    def offer(self, upload: Signed) -> BlobOffer:
+        """Return the name under which an upload's long vector may leave; raise Withheld where it may not.
+
+        Guarantee: only for an upload that was committed together with its charge, and only what that names. Test:
+        tests/node/test_blobs.py::test_only_the_vector_of_a_charged_upload_leaves.
+        """
+        blob = blob_of(self._upload(upload))
+        if blob is None:
+            raise Withheld("a vector beside an upload that names none")
+        announcement = checks.parse(Upload, upload.body).announcement
+        return BlobOffer(blob=blobs.write(blob), announcement=announcement)
 
     @property
     def _rebuilders(self) -> Mapping[str, Callable[[Any], Any]]:
@@ -226,6 +242,13 @@ class Gate:
         if bound is None or bound[1].released is None or not shares.shares or len(shares.shares) % SECRET_BYTES:
             raise Withheld("key shares for no promised survivor set")
         return Shares(announcement=shares.announcement, shares=shares.shares)
+
+
+def wanted(digest: bytes, held: int) -> BlobWanted:
+    """Return the question for a blob's bytes after the first ``held``; raise Withheld for what names no blob."""
+    if len(digest) != blobs.DIGEST_BYTES or not 0 <= held <= blobs.MOST_BYTES:
+        raise Withheld("a question for no blob")
+    return BlobWanted(digest=digest, offset=held)
 
 
 def _rebuilt(signed: Signed) -> Signed:

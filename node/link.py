@@ -14,21 +14,21 @@ from typing import Any
 
 import grpc
 
+from node.app_rounds import AppRounds
+from node.blobs import Sender
 from node.books.attesting import Attesting
+from node.channel import code_of, dial, known
 from node.desk import Desk
 from node.gate import METADATA, Gate
 from node.membership import Membership
 from node.refusal import Replier
-from protocols import PROTOCOL_VERSION
+from protocols import PROTOCOL_VERSION, checks
 from protocols import announcement as announcements
-from protocols.codes import ADVICE
-from protocols.credentials import SERVER_NAME, Credentials
+from protocols.credentials import Credentials
 from protocols.errors import Rejected
-from protocols.wire_pb2 import CoordinatorMessage, Hello, NodeMessage, NodeStatus, Signed, Welcome
+from protocols.upload import blob_of
+from protocols.wire_pb2 import CoordinatorMessage, Hello, NodeMessage, NodeStatus, Signed, Upload, Welcome
 from protocols.wire_pb2_grpc import NodesStub
-
-CODE_KEY = "farr-code"
-"""Trailing metadata in which the coordinator names its reason."""
 
 HEARTBEAT = 10.0
 """Seconds between two statuses."""
@@ -103,10 +103,13 @@ class Link:
         replier: Replier,
         connected: Callable[[], None] = lambda: None,
         turned_away: Callable[[], None] = lambda: None,
+        leaving: Callable[[], None] = lambda: None,
+        sender: Sender | None = None,
     ) -> None:
-        """Prepare; nothing is sent before ``run``.
+        """Prepare; nothing is sent before ``run``. Without a ``sender``, what is long is refused.
 
-        ``connected`` is called at every welcome, ``turned_away`` when the coordinator does not know the certificate.
+        ``connected`` is called at every welcome, ``turned_away`` when the coordinator does not know the certificate,
+        ``leaving`` when the node is told to stop.
         """
         self._credentials = credentials
         self._software = software
@@ -114,12 +117,16 @@ class Link:
         self._desk = desk
         self._membership = membership
         self._replier = replier
+        self._rounds = AppRounds(desk=desk, replier=replier, roster=lambda: membership.roster)
         self._connected = connected
         self._turned_away = turned_away
+        self._leaving = leaving
+        self._sender = sender
         self._again = asyncio.Event()
         self._answering: set[asyncio.Task[None]] = set()
         self._replenishing: asyncio.Task[None] | None = None
         self._attesting = Attesting()
+        self._channel: grpc.aio.Channel | None = None
         self._call: Call | None = None
         self._stopping = False
         self._welcomed_at = math.inf
@@ -141,7 +148,7 @@ class Link:
                 if code in FINAL:
                     _log.error("the coordinator closed the link for good", extra={"code": code})
                     return 1
-                if time.monotonic() - self._welcomed_at >= STEADY:
+                if time.monotonic() - self._welcomed_at >= STEADY or (self._sender and self._sender.advanced()):
                     attempt = 0
                 if code in TURNED_AWAY:
                     self._turned_away()
@@ -153,6 +160,7 @@ class Link:
                     return 0
         finally:
             told.cancel()
+            self._rounds.close()
 
     def renew(self, credentials: Credentials) -> None:
         """Dial with a renewed certificate from now on, at once where the link is down.
@@ -172,6 +180,7 @@ class Link:
     async def _leave(self, session: asyncio.Future[str]) -> None:
         """Finish the question under way, show the log where that is due, and end the stream once all of it was sent."""
         self._stopping = True
+        self._leaving()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
                 if self._answering:
@@ -189,7 +198,8 @@ class Link:
     async def _session(self) -> str:
         """Hold one stream until it ends; return the code that it ended with."""
         try:
-            async with self._channel() as channel:
+            async with dial(self._credentials) as channel:
+                self._channel = channel
                 self._call = NodesStub(channel).Link(metadata=METADATA)
                 try:
                     await self._converse(self._call)
@@ -204,7 +214,7 @@ class Link:
         except Rejected as rejected:
             return rejected.code
         except grpc.aio.AioRpcError as error:
-            return _code_of(error)
+            return code_of(error)
         except (TimeoutError, asyncio.InvalidStateError):
             return "unavailable"
         except Exception:  # noqa: BLE001
@@ -236,7 +246,7 @@ class Link:
 
     async def _welcome(self, message: CoordinatorMessage) -> None:
         if message.WhichOneof("kind") == "closing":
-            raise Rejected(_known(message.closing.code), "closed instead of a welcome")
+            raise Rejected(known(message.closing.code), "closed instead of a welcome")
         if message.WhichOneof("kind") != "welcome":
             raise Rejected("malformed", "no welcome")
         welcome: Welcome = message.welcome
@@ -263,7 +273,7 @@ class Link:
         elif kind in {"open_epoch", "freeze", "confirm", "unmask", "proposal", "heads"}:
             self._play(call, message)
         elif kind == "closing":
-            raise Rejected(_known(message.closing.code), "closed")
+            raise Rejected(known(message.closing.code), "closed")
         elif kind == "release":
             self._attest_soon(call, message.release)
         else:
@@ -276,12 +286,7 @@ class Link:
             # Sent before the next message is read, so a flood of questions is slowed to what is taken off.
             await self._send(call, self._replier.turn_away(announcements.tau(signed)))
             return
-        arrived = time.monotonic()
-
-        def reply() -> NodeMessage:
-            return self._replier.reply(signed, self._membership.roster, time.monotonic() - arrived)
-
-        self._begin(self._answer(call, self._desk.ask(reply)))
+        self._begin(self._answer(call, self._rounds.reply(signed)))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
@@ -304,7 +309,9 @@ class Link:
         self._begin(self._say(call, self._desk.ask(reply, urgent=True)))
 
     async def _say(self, call: Call, replies: asyncio.Future[list[NodeMessage]]) -> None:
+        since = time.monotonic()
         messages = await asyncio.shield(replies)
+        await self._rounds.even(since)
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             for message in messages:
                 await self._send(call, message)
@@ -322,8 +329,12 @@ class Link:
             self._replenishing = None
 
     async def _answer(self, call: Call, reply: asyncio.Future[NodeMessage]) -> None:
+        since = time.monotonic()
         # Shielded: when the stream is cut, the answer is finished and kept for when the round is announced again.
-        message = await asyncio.shield(reply)
+        message = await self._complete(await asyncio.shield(reply))
+        if message is None:
+            return
+        await self._rounds.even(since)
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             await self._send(call, message)
             # At once, so that whoever asks for the budget sees this question in it.
@@ -331,6 +342,23 @@ class Link:
         if self._replenishing is None and message.WhichOneof("kind") == "upload":
             self._replenishing = asyncio.ensure_future(self._replenish(call, again=False))
         self._attest_soon(call)
+
+    async def _complete(self, message: NodeMessage) -> NodeMessage | None:
+        """Return an upload once its long vector, if it has one, is at the coordinator; else what is to be said instead.
+
+        A round that is over meanwhile needs no word.
+        """
+        blob = blob_of(message.upload) if message.HasField("upload") else None
+        if blob is None:
+            return message
+        tau = checks.parse(Upload, message.upload.body).announcement
+        if self._sender is None or self._channel is None:
+            return self._replier.turn_away(tau, "unavailable")
+        try:
+            await self._sender.carry(self._channel, message.upload)
+        except Rejected as rejected:
+            return None if rejected.code == "late" else self._replier.turn_away(tau, "unavailable")
+        return message
 
     async def _watch(self, call: Call) -> None:
         """Tell what the operator's decisions change, within a second."""
@@ -361,25 +389,6 @@ class Link:
         async with self._turn:
             await call.write(self._gate.release(message))
 
-    def _channel(self) -> grpc.aio.Channel:
-        credentials = grpc.ssl_channel_credentials(
-            root_certificates=self._credentials.ca_certificate,
-            private_key=self._credentials.tls_key,
-            certificate_chain=self._credentials.certificate,
-        )
-        options: list[tuple[str, Any]] = [
-            ("grpc.ssl_target_name_override", SERVER_NAME),
-            ("grpc.max_receive_message_length", 16 << 20),
-            ("grpc.max_send_message_length", 16 << 20),
-            ("grpc.keepalive_time_ms", 20_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.enable_retries", 0),
-            # Attempts are paced here; a pool shared between channels would pace them a second time.
-            ("grpc.use_local_subchannel_pool", 1),
-        ]
-        return grpc.aio.secure_channel(self._credentials.address, credentials, options=options)
-
 
 async def _next(call: Call) -> CoordinatorMessage:
     """Return the next message; raise AioRpcError or Rejected when the stream has ended."""
@@ -387,12 +396,3 @@ async def _next(call: Call) -> CoordinatorMessage:
     if not isinstance(message, CoordinatorMessage):
         raise Rejected("unavailable", "the coordinator ended the stream")
     return message
-
-
-def _code_of(error: grpc.aio.AioRpcError) -> str:
-    trailing: Any = error.trailing_metadata() or ()
-    return _known(next((value for key, value in trailing if key == CODE_KEY), ""))
-
-
-def _known(code: Any) -> str:
-    return str(code) if code in ADVICE else "unavailable"

@@ -1,6 +1,7 @@
 """Noise: a hospital's share for a whole tally, drawn only after its cost was computed a second time.
 
-OpenDP samples and accounts. Long vectors, which it would take seconds for, come from an exact table of the same law.
+OpenDP samples and accounts. Long vectors, which it would take seconds for, come from an exact table of the same law, or
+at scales too large for a table from one and a rejection.
 Its modules are imported one by one: ``opendp.prelude`` would load scikit-learn and polars.
 """
 
@@ -20,6 +21,7 @@ from opendp.metrics import l2_distance
 from opendp.mod import enable_features
 
 from node.sampler import MOST_SCALE, Entropy, table
+from node.wide_sampler import draw_wide
 from queries.cost.measurement import LEAST_SHARE_SCALE, BlockNoise, Measurement
 from queries.cost.tally import MOST_BLOCKS
 from queries.errors import PrivacyError
@@ -27,7 +29,11 @@ from queries.errors import PrivacyError
 enable_features("contrib")
 
 MOST_OPENDP_ENTRIES = 10_000
-"""Longest vector that OpenDP samples (10 to 28 microseconds for each entry); the table takes over beyond."""
+"""Longest vector that OpenDP samples (10 to 28 microseconds for each entry); the own samplers take over beyond."""
+
+MOST_OPENDP_ENTRIES_WIDE = 16
+"""The same at scales that no table is made for: there the own sampler hardly needs preparation, and a model's rounds
+have dozens to hundreds of entries each."""
 
 SLACK = 1e-9
 """Relative difference between two computations of a cost that rounding explains."""
@@ -37,6 +43,13 @@ SLACK = 1e-9
 def _share(scale: float) -> Any:
     """Return OpenDP's measurement: adds a discrete Gaussian of this scale to each entry of a vector of integers."""
     return make_gaussian(vector_domain(atom_domain(T="i64")), l2_distance(T="f64"), scale=scale)
+
+
+@lru_cache(maxsize=MOST_BLOCKS)
+def _loss(scale: float, l2_squared: int, grid: int) -> float:
+    """Return OpenDP's loss of one share; kept, since a question and the rounds of a run ask for the same ones again."""
+    loss: float = _share(scale).map(math.sqrt(l2_squared) * grid)
+    return loss
 
 
 def check_cost(noise: BlockNoise, honest: int) -> None:
@@ -49,7 +62,7 @@ def check_cost(noise: BlockNoise, honest: int) -> None:
     scale = float(noise.share_scale)
     if Fraction(scale) != noise.share_scale or noise.share_scale < LEAST_SHARE_SCALE or noise.grid < 1 or honest < 1:
         raise PrivacyError("the noise has a scale that cannot be sampled", remedy="report this as a defect")
-    loss = _share(scale).map(math.sqrt(noise.sensitivity.l2_squared) * noise.grid) / honest
+    loss = _loss(scale, noise.sensitivity.l2_squared, noise.grid) / honest
     if not math.isfinite(loss) or loss > float(noise.rho) * (1 + SLACK):
         raise PrivacyError("the noise costs more than was charged for it", remedy="report this as a defect")
 
@@ -84,6 +97,8 @@ def noisy_vector(
 
 
 def _draw(noise: BlockNoise, entropy: Entropy) -> NDArray[np.int64]:
-    if noise.entries > MOST_OPENDP_ENTRIES and noise.share_scale <= MOST_SCALE:
+    if noise.entries > MOST_OPENDP_ENTRIES_WIDE and noise.share_scale > MOST_SCALE:
+        return draw_wide(noise.share_scale, noise.entries, entropy)
+    if noise.entries > MOST_OPENDP_ENTRIES:
         return table(noise.share_scale).draw(noise.entries, entropy)
     return np.array(_share(float(noise.share_scale))([0] * noise.entries), dtype=np.int64)

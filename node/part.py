@@ -31,6 +31,7 @@ _NOTES: Mapping[str, Note] = MappingProxyType(
         "lifetime_epsilon": Note.NOTE_WITHHELD_BUDGET,
         "epsilon_per_period": Note.NOTE_WITHHELD_BUDGET,
         "site_group_minimum": Note.NOTE_OWN_ROW_WITHHELD,
+        "run.price": Note.NOTE_WITHHELD_COST,
     }
 )
 """What the release says, by the rule that withholds; of any other rule, that it was the policy."""
@@ -111,7 +112,7 @@ def part_of(
         ruling = judge(allowed, question)
     except PolicyError as error:
         return Part(notes=(Note.NOTE_WITHHELD_POLICY,), withheld="policy", rule=error.key, detail=str(error))
-    if approvals.denied(ledger.connection, announcement.request.id):
+    if approvals.denied(ledger.connection, announcement.request):
         return Part(
             notes=(Note.NOTE_WITHHELD_APPROVAL,),
             withheld="denied",
@@ -177,6 +178,7 @@ def question_of(
         roster=roster,
         counted=counted(ledger.connection, roster, own=member, days=policy.newcomer_days, now=now),
         spent=ledger.spending(request.purpose, period_start(policy.period, now)),
+        trained=ledger.trained(request),
         asked=request.sites if announcement is None else announcement.asked,
         contributors=() if announcement is None else announcement.contributors,
         minimum=None if announcement is None else announcement.minimum,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node.answer import MOST_DETAIL, Answerer
+from node.answer import MOST_DETAIL, Answerer, Begun, Exact
 from node.authority.proposals import Bench, Proposals
 from node.books.audit import REFUSED, Audit
 from node.books.evidence import Keeper
@@ -80,6 +80,37 @@ class Replier:
         (message,) = self._guarded(
             announcements.tau(signed), lambda: [NodeMessage(upload=answer(signed, roster, waited))]
         )
+        return message
+
+    def begin(self, signed: Signed, roster: Roster, waited: float = 0.0, *, lasts: float = 0.0) -> NodeMessage | Begun:
+        """Return what ``reply`` does, or where an app is needed for that, the announcement as far as it was begun.
+
+        The slot of such a one is held for it until ``end``, or until it is begun again in vain.
+        """
+        answerer, waiting = self.answerer, list[Begun]()
+        answerer.seats.let_go(tau := announcements.tau(signed))
+
+        def begun() -> list[NodeMessage]:
+            found = answerer.begin(signed, roster, waited, lasts)
+            if isinstance(found, Begun) and found.app:
+                answerer.seats.hold(found.announcement, tau)
+                waiting.append(found)
+                return []
+            done = found if isinstance(found, Signed) else answerer.commit(found, answerer.exact(found))
+            return [NodeMessage(upload=done)]
+
+        messages = self._guarded(tau, begun)
+        return waiting[0] if waiting else messages[0]
+
+    def end(self, begun: Begun, exact: Callable[[], Exact], roster: Roster) -> NodeMessage:
+        """Return what the coordinator is to hear once an app has run; ``exact`` gives the tally, or raises.
+
+        Guarantee: as of ``reply``; what ``exact`` raises is a fault like any. Test:
+        tests/node/test_answer_apart.py::test_a_fault_beside_the_desk_leaves_a_code_and_a_random_reference.
+        """
+        answerer, tau = self.answerer, announcements.tau(begun.signed)
+        (message,) = self._guarded(tau, lambda: [NodeMessage(upload=answerer.end(begun, exact(), roster))])
+        answerer.seats.let_go(tau)
         return message
 
     def play(self, message: CoordinatorMessage, roster: Roster, digest: bytes) -> list[NodeMessage]:
@@ -207,11 +238,14 @@ class Replier:
             return []
         return [NodeMessage(refusal=Refusal(announcement=tau, code=code, reference=reference))]
 
-    def turn_away(self, tau: bytes) -> NodeMessage:
-        """Return a refusal for a question that finds the queue full; touches no state, so any thread may ask."""
+    def turn_away(self, tau: bytes, code: str = "busy") -> NodeMessage:
+        """Return a refusal for a question that finds the queue full, or whose answer cannot be sent.
+
+        It touches no state, so any thread may ask.
+        """
         reference = secrets.token_hex(16)
-        _log.warning("the queue is full", extra={"round": tau.hex(), "reference": reference, "code": "busy"})
-        return NodeMessage(refusal=Refusal(announcement=tau, code="busy", reference=reference))
+        _log.warning("a question was turned away", extra={"round": tau.hex(), "reference": reference, "code": code})
+        return NodeMessage(refusal=Refusal(announcement=tau, code=code, reference=reference))
 
     def _tell(self, named: dict[str, str], code: str, reference: str, detail: str) -> None:
         connection, at = self.answerer.connection, int(self.clock())

@@ -103,6 +103,7 @@ class Seats:
         self._step = step
         self._offer: _Offer | None = None
         self._taken: dict[int, _Taken] = {}
+        self._held: dict[bytes, tuple[int, int]] = {}
         self.number = 0
         """The newest epoch that a seat is held in; 0: none."""
 
@@ -191,6 +192,14 @@ class Seats:
             raise Rejected("malformed", f"slot {announcement.slot} was not deposited")
         return entered, record
 
+    def hold(self, announcement: Announcement, tau: bytes) -> None:
+        """Keep the slot of a round that takes long to answer, however many later ones are used meanwhile."""
+        self._held[tau] = announcement.epoch, announcement.slot
+
+    def let_go(self, tau: bytes) -> None:
+        """Treat the slot of a round like any other again; of one that is not held, nothing changes."""
+        self._held.pop(tau, None)
+
     def mask(self, vector: Ring, entered: Entered) -> Masked:
         """Hide a noisy vector for a round."""
         taken = self._taken[entered.announcement.epoch]
@@ -202,7 +211,8 @@ class Seats:
         shares = OwnShares(slot_share=taken.slot_shares.pop(slot, b""), self_share=own_share)
         taken.rounds[entered.cohort.tau] = _Round(entered=entered, shares=shares)
         taken.used = max(taken.used, slot)
-        for old in [old for old in taken.ready if old == slot or old <= taken.used - AHEAD]:
+        held = {each for number, each in self._held.values() if number == entered.announcement.epoch}
+        for old in [old for old in taken.ready if old == slot or (old <= taken.used - AHEAD and old not in held)]:
             del taken.ready[old]
             taken.slot_shares.pop(old, None)
         while len(taken.rounds) > MOST_ROUNDS:

@@ -22,7 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.answer import Answerer
+from node.apps.rules import rules_in
+from node.apps.running import Apps
 from node.authority import policy
+from node.blobs import Blobs, Sender
 from node.books.audit import STARTED, Audit, Fact
 from node.books.ledger import Ledger
 from node.books.opening import FOLDER_UNWRITABLE, open_checked
@@ -41,6 +44,7 @@ from node.scan.scan import Scanner
 from node.scan.warming import warm
 from node.seats import Seats
 from node.settings import NodeSettings
+from node.vectors import Vectors
 from protocols.credentials import Credentials
 from queries.cost.tally import Tally
 
@@ -88,7 +92,17 @@ async def _serve(
     started: Callable[[], None],
 ) -> int:
     _log.info("the data are being prepared", extra={"member": settings.credentials.member})
-    preparing = desk.ask(_open_data, settings)
+    policy_file = settings.home / policy.FILE
+    blobs = Blobs(home=settings.home, credentials=settings.credentials)
+    apps = Apps(
+        home=settings.home,
+        hidden=(settings.home.resolve(), settings.data.resolve()),
+        rules=rules_in(policy_file),
+        fetch=blobs.fetch,
+        threads=settings.threads,
+    )
+    apps.sweep()
+    preparing = desk.ask(_open_data, settings, apps)
     told = asyncio.ensure_future(stop.wait())
     awaited: set[asyncio.Future[Any]] = {preparing, told}
     await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
@@ -103,7 +117,7 @@ async def _serve(
         # Whether the own row is kept back was decided before anything is read: see node/authority/judging.py.
         return scanner.tally(tally, settings.catalogue, member, attributes, own_row=True, tables=tables)
 
-    policy_file = settings.home / policy.FILE
+    vectors = Vectors(home=settings.home)
     answerer = Answerer(
         member=member,
         identity=settings.credentials.identity,
@@ -115,29 +129,33 @@ async def _serve(
         scan=scan,
         noise=noisy_vector,
         clock=settings.clock,
+        keep=vectors.keep,
     )
     membership = await desk.ask(Membership, settings.credentials, connection, settings.clock, settings.roster)
     await desk.ask(_tell_start, settings, connection, policy_file)
     turned_away = asyncio.Event()
     with contextlib.closing(read_state(settings.home)) as committed:
+        gate = Gate(
+            member=member,
+            ledger=Ledger(connection=committed),
+            promises=Promises(connection=committed),
+            policy_file=policy_file,
+            tables=tuple(sorted(scanner.tables)),
+            loaded=(settings.mapping or IDENTITY).loaded(settings.catalogue),
+        )
         link = Link(
             credentials=settings.credentials,
             software=settings.software,
-            gate=Gate(
-                member=member,
-                ledger=Ledger(connection=committed),
-                promises=Promises(connection=committed),
-                policy_file=policy_file,
-                tables=tuple(sorted(scanner.tables)),
-                loaded=(settings.mapping or IDENTITY).loaded(settings.catalogue),
-            ),
+            gate=gate,
+            sender=Sender(gate=gate, vectors=vectors),
             desk=desk,
             membership=membership,
             replier=Replier(answerer=answerer, home=settings.home, clock=settings.clock),
             turned_away=turned_away.set,
+            leaving=apps.stop.set,
         )
         started()
-        keeping = asyncio.ensure_future(_keep_renewed(settings, link, turned_away, stop))
+        keeping = asyncio.ensure_future(_keep_renewed(settings, link, blobs, turned_away, stop))
         try:
             code = await link.run(stop)
         finally:
@@ -146,7 +164,9 @@ async def _serve(
         return 1 if keeping.done() and not keeping.cancelled() and keeping.result() else code
 
 
-async def _keep_renewed(settings: NodeSettings, link: Link, turned_away: asyncio.Event, stop: asyncio.Event) -> bool:
+async def _keep_renewed(
+    settings: NodeSettings, link: Link, blobs: Blobs, turned_away: asyncio.Event, stop: asyncio.Event
+) -> bool:
     """Look after the certificate for as long as the node serves; return True where it has to be started anew."""
     present = settings.credentials
     while settings.renew is not None:
@@ -165,6 +185,7 @@ async def _keep_renewed(settings: NodeSettings, link: Link, turned_away: asyncio
                 return True
             present = renewed
             link.renew(renewed)
+            blobs.renew(renewed)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(turned_away.wait(), RENEWAL)
     return False
@@ -221,7 +242,7 @@ def _alone(home: Path) -> Iterator[None]:
             running.unlink(missing_ok=True)
 
 
-def _open_data(settings: NodeSettings) -> Scanner:
+def _open_data(settings: NodeSettings, apps: Apps) -> Scanner:
     prepared = prepare(
         settings.home,
         settings.data,
@@ -230,7 +251,7 @@ def _open_data(settings: NodeSettings) -> Scanner:
         site_key(settings.home),
         memory_limit=settings.memory_limit,
     )
-    scanner = Scanner(prepared.path, threads=settings.threads, memory_limit=settings.memory_limit)
+    scanner = Scanner(prepared.path, threads=settings.threads, memory_limit=settings.memory_limit, app=apps)
     warm(scanner, settings.catalogue, settings.credentials.member)
     return scanner
 

@@ -43,6 +43,8 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "slot-used": "this slot already carries another announcement",
         "out-of-scope": "the hospital is not among those asked",
         "bad-plan": "the question does not fit the catalogue",
+        "wrong-run": "the round does not fit its run of training: another design, more rounds or a higher price than "
+        "the run's first round said; begin a new run",
         "unknown-table": "the hospital does not offer this table",
         "cohort-too-small": "fewer hospitals would answer than the hospital's policy demands",
         "denied": "nobody at the hospital approved the request, or somebody there denied it",
@@ -53,6 +55,12 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         "budget": "the hospital's budget for life does not cover the question",
         "wrong-length": "the vector has another length than the plan says",
         "late": "the upload came after the round was closed",
+        # apps
+        "no-app": "the hospital does not hold this app; its operator puts it there with farr node apps allow",
+        "no-sandbox": "the hospital cannot shut an app off on its machine; its policy would have to allow that",
+        # long content
+        "unknown-blob": "the coordinator does not hold this content, or it is not the caller's to read; send it again",
+        "bad-digest": "the content that arrived is not what its digest says; send it again from the start",
         # the secure sum
         "too-few-nodes": "fewer hospitals hold keys than the secure sum needs, which is at least three; wait for more "
         "to connect",

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from protocols import announcement as announcements
+from protocols import blobs, checks
 from protocols import checkpoint as checkpoints
-from protocols import checks
 from protocols import receipt as receipts
 from protocols import release as releases
 from protocols import roster as rosters
@@ -28,7 +28,7 @@ from protocols.wire_pb2 import Receipt as ReceiptMessage
 from protocols.wire_pb2 import Roster as RosterMessage
 from protocols.wire_pb2 import Signed
 
-MOST_BYTES = 64 << 20
+MOST_BYTES = (64 << 20) + blobs.MOST_BYTES
 """Longest evidence of a release."""
 
 
@@ -112,7 +112,12 @@ def read(data: bytes, *, registrar_key: bytes) -> Proven:
     coordinator = roster.coordinator
     if message.release.signer != coordinator.id:
         raise Rejected("bad-signature", "a release of another than the coordinator")
-    release = releases.read(message.release, federation=roster.federation, coordinator_key=coordinator.identity_key)
+    release = releases.read(
+        message.release,
+        federation=roster.federation,
+        coordinator_key=coordinator.identity_key,
+        vector=message.vector,
+    )
     if release.announcement.signer != coordinator.id:
         raise Rejected("bad-signature", "an announcement of another than the coordinator")
     announcement = releases.announced(release, roster=roster, now=release.released_at)

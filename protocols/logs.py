@@ -29,6 +29,7 @@ FIELDS = (
     "days",
     "address",
     "attempt",
+    "app",
     "error",
 )
 """What a log line may carry beside time, level and event. ``error`` is the name of an exception's class."""

@@ -120,7 +120,7 @@ def run_round(
     state = rounds.open_round(announcement, signed, entries=_entries(hospitals), epoch=epoch)
 
     # Upload: each hospital reads the announcement for itself, binds its slot to it, masks and signs.
-    entered, records, own_shares = {}, {}, {}
+    entered, records, own_shares, hidden = {}, {}, {}, {}
     for site, seat in taken.items():
         read = announcements.read(signed, roster=roster, now=now)
         entered[site] = seats.enter(read, announcements.tau(signed), seat=seat)
@@ -136,6 +136,7 @@ def run_round(
             sealed=b"".join(masked.shares.sealed.values()),
             notes=hospitals[site].notes,
         )
+        hidden[seat.own] = masked.vector
         own_shares[site] = OwnShares(slot_share=slot_shares[site], self_share=masked.shares.own)
         signed_upload = uploads.write(upload, federation=federation, key=hospitals[site].key)
         state = rounds.take_upload(state, signed_upload, roster=roster, now=now)
@@ -171,7 +172,9 @@ def run_round(
 
     # Finish: the coordinator takes the masks off and signs the sum.
     backups = {index: deposited[index].backups for index in gone}
-    release = rounds.close(state, backups=backups, released_at=now, seconds=0.0)
+    release = rounds.close(
+        state, backups=backups, released_at=now, seconds=0.0, vectors=lambda index, _blob: (hidden[index],)
+    )
     return releases.write(release, roster, convened.key)
 
 

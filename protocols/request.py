@@ -12,12 +12,14 @@ from protocols.roster import Roster
 from protocols.signing import IdentityKey, sign, verify
 from protocols.wire_pb2 import Request as RequestMessage
 from protocols.wire_pb2 import Role, Signed
+from protocols.wire_pb2 import Run as RunMessage
 from protocols.wire_pb2 import Trust as TrustMessage
 
 KIND = "request"
 
 ID_BYTES = 16
 PACK_BYTES = 32
+DESIGN_BYTES = 32
 MOST_REASON = 200
 """Most characters of a reason."""
 MOST_PLAN_BYTES = 1 << 20
@@ -31,6 +33,26 @@ _TRUST = {
 }
 LONGEST_LIFE = 31 * 24 * 3600
 """Seconds for which a request may wait for hospitals."""
+
+
+MOST_ROUNDS = 10_000
+"""Most rounds of a run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The run of a model's training that a request is a round of. Only a claim: hospitals check it by the plan."""
+
+    id: bytes
+    """16 random bytes, the same for all rounds."""
+    design: bytes
+    """``queries.asked.design.design_of`` of every round's plan: 32 bytes."""
+    round: int
+    """1, 2, 3 and so on; a round that is tried again keeps its number."""
+    rounds: int
+    """Most rounds of the run."""
+    rho_units: int
+    """Most that the whole run costs, in ledger units; at least the price of any round."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +95,8 @@ class Request:
     """Whether the mandate's regions are where patients live, not where hospitals are."""
     patience: int = 0
     """Seconds from ``created_at`` for which hospitals that hold it for approval are waited for."""
+    run: Run | None = None
+    """The run of a model's training that it is a round of; None: of none."""
 
 
 def write(request: Request, key: IdentityKey) -> Signed:
@@ -95,6 +119,7 @@ def write(request: Request, key: IdentityKey) -> Signed:
         pack=request.pack,
         by_residence=request.by_residence,
         patience=request.patience,
+        run=None if request.run is None else run_message(request.run),
     )
     body = message.SerializeToString(deterministic=True)
     return sign(key, kind=KIND, signer=request.analyst, federation=request.federation, body=body)
@@ -187,6 +212,24 @@ def _request(message: RequestMessage, analyst: str) -> Request:
         pack=message.pack,
         by_residence=message.by_residence,
         patience=message.patience,
+        run=_run(message.run, message.rho_units) if message.HasField("run") else None,
+    )
+
+
+def run_message(run: Run) -> RunMessage:
+    """Return a run as messages carry it."""
+    return RunMessage(id=run.id, design=run.design, round=run.round, rounds=run.rounds, rho_units=run.rho_units)
+
+
+def _run(message: RunMessage, price: int) -> Run:
+    if not 1 <= message.round <= message.rounds <= MOST_ROUNDS or not price <= message.rho_units < 1 << 50:
+        raise Rejected("malformed", "round or price of a run")
+    return Run(
+        id=checks.exact_bytes(message.id, ID_BYTES, "run id"),
+        design=checks.exact_bytes(message.design, DESIGN_BYTES, "design"),
+        round=message.round,
+        rounds=message.rounds,
+        rho_units=message.rho_units,
     )
 
 

@@ -32,7 +32,12 @@ def pack(values: Ring) -> bytes:
     return values.astype("<u8", copy=False).tobytes()
 
 
-def unpack(data: bytes, entries: int) -> Ring:
+def view(values: Ring) -> memoryview:
+    """Return the same bytes as ``pack``, without a copy where the machine is little endian."""
+    return np.ascontiguousarray(values, dtype="<u8").data.cast("B")
+
+
+def unpack(data: bytes | bytearray | memoryview, entries: int) -> Ring:
     """Read back exactly ``entries`` entries; raise Rejected for another length."""
     if len(data) != entries * ENTRY_BYTES:
         raise Rejected("wrong-length", f"{len(data)} bytes for {entries} entries")

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from protocols import announcement as announcements
 from protocols import ring, upload
 from protocols.announcement import Announcement
+from protocols.blobs import Blob
 from protocols.errors import Rejected
 from protocols.farrsum import confirming
 from protocols.farrsum.cohort import Cohort, check_survivors, cohort, context, to_bitmap
@@ -27,6 +28,9 @@ from protocols.release import Release
 from protocols.ring import Ring
 from protocols.roster import Roster
 from protocols.wire_pb2 import Confirm, Confirmation, Note, Role, Shares, Signed, Unmask, WitnessSignature
+
+Vectors = Callable[[int, Blob], Iterable[Ring]]
+"""Reads a long vector, of a hospital by its index, from the first entry on, in pieces of any length."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +48,11 @@ class Round:
     entries: int
     """Length of the answer, without check coordinates."""
     total: Ring
-    """Sum of the hidden vectors so far, modulo 2^64."""
+    """Sum of the hidden vectors so far, modulo 2^64; without those in ``blobs``, and empty where all would be."""
     uploads: Mapping[int, SealedShares] = field(default_factory=dict)
     """Who is in the sum, with the sealed shares of each self-mask."""
+    blobs: Mapping[int, Blob] = field(default_factory=dict)
+    """Names of the vectors that came beside their uploads; they are added when the round is closed."""
     minimum_cells: Mapping[str, int] = field(default_factory=dict)
     """Smallest count that a hospital's policy lets a page show, of those that have one."""
     notes: Mapping[str, tuple[Note, ...]] = field(default_factory=dict)
@@ -116,7 +122,7 @@ def open_round(announcement: Announcement, signed: Signed, *, entries: int, epoc
         epoch=epoch,
         cohort=known,
         entries=entries,
-        total=np.zeros(entries + CHECKS, dtype=np.uint64),
+        total=np.zeros(0 if upload.is_long(entries + CHECKS) else entries + CHECKS, dtype=np.uint64),
     )
 
 
@@ -137,7 +143,8 @@ def take_upload(state: Round, signed: Signed, *, roster: Roster, now: int) -> Ro
     shares = split_shares(taken.salt, taken.sealed, epoch=state.epoch, own=index)
     return replace(
         state,
-        total=ring.add(state.total, taken.vector),
+        total=state.total if taken.blob else ring.add(state.total, taken.vector),
+        blobs={**state.blobs, index: taken.blob} if taken.blob else state.blobs,
         uploads={**state.uploads, index: shares},
         notes={**state.notes, taken.site: taken.notes} if taken.notes else state.notes,
         minimum_cells=(
@@ -207,14 +214,22 @@ def take_shares(state: Round, site: str, message: Shares) -> Round:
     return replace(state, answers={**state.answers, index: split_released(message, state.cohort)})
 
 
-def close(state: Round, *, backups: Mapping[int, bytes], released_at: int, seconds: float, threads: int = 1) -> Release:
+def close(
+    state: Round,
+    *,
+    backups: Mapping[int, bytes],
+    released_at: int,
+    seconds: float,
+    threads: int = 1,
+    vectors: Vectors | None = None,
+) -> Release:
     """Take the masks off; raise Rejected where too few answered or the masks did not cancel.
 
-    ``backups`` are the wrapped pairwise seeds of the hospitals that dropped out.
+    ``backups`` are the wrapped pairwise seeds of the hospitals that dropped out; ``vectors`` reads long vectors.
     """
     survivors = _fixed(state)
     vector = finish(
-        state.total,
+        _added(state, vectors) if state.blobs else state.total,
         epoch=state.epoch,
         cohort=state.cohort,
         survivors=survivors,
@@ -237,6 +252,28 @@ def close(state: Round, *, backups: Mapping[int, bytes], released_at: int, secon
 def dropped(state: Round) -> tuple[int, ...]:
     """Return the contributors that are not in the sum, whose slot's secret is opened."""
     return tuple(member for member in state.cohort.members if member not in state.uploads)
+
+
+def _added(state: Round, vectors: Vectors | None) -> Ring:
+    """Return the sum of the vectors that came beside their uploads; of each, no more is held than a piece.
+
+    Guarantee: a vector is added whole or the round ends without a sum. Test:
+    tests/protocols/test_round.py::test_long_vectors_are_added_in_pieces_and_whole.
+    """
+    if vectors is None:
+        raise Rejected("unknown-blob", "nothing reads long vectors")
+    total = np.zeros(state.entries + CHECKS, dtype=np.uint64)
+    for index, blob in state.blobs.items():
+        start = 0
+        for piece in vectors(index, blob):
+            end = start + len(piece)
+            if end > len(total):
+                raise Rejected("wrong-length", "a vector longer than its name says")
+            np.add(total[start:end], piece, out=total[start:end])
+            start = end
+        if start != len(total):
+            raise Rejected("wrong-length", "a vector shorter than its name says")
+    return total
 
 
 def _fixed(state: Round) -> tuple[int, ...]:

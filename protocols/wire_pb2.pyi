@@ -157,7 +157,7 @@ class Roster(_message.Message):
     def __init__(self, federation: _Optional[str] = ..., version: _Optional[int] = ..., issued_at: _Optional[int] = ..., catalogue_digest: _Optional[bytes] = ..., members: _Optional[_Iterable[_Union[Member, _Mapping]]] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("federation", "id", "plan", "view", "rho_units", "sites", "minimum", "purpose", "created_at", "expires_at", "statement", "fresh", "trust", "reason", "pack", "by_residence", "patience")
+    __slots__ = ("federation", "id", "plan", "view", "rho_units", "sites", "minimum", "purpose", "created_at", "expires_at", "statement", "fresh", "trust", "reason", "pack", "by_residence", "patience", "run")
     FEDERATION_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
@@ -175,6 +175,7 @@ class Request(_message.Message):
     PACK_FIELD_NUMBER: _ClassVar[int]
     BY_RESIDENCE_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
     federation: str
     id: bytes
     plan: bytes
@@ -192,7 +193,22 @@ class Request(_message.Message):
     pack: bytes
     by_residence: bool
     patience: int
-    def __init__(self, federation: _Optional[str] = ..., id: _Optional[bytes] = ..., plan: _Optional[bytes] = ..., view: _Optional[bytes] = ..., rho_units: _Optional[int] = ..., sites: _Optional[_Iterable[str]] = ..., minimum: _Optional[int] = ..., purpose: _Optional[str] = ..., created_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., statement: _Optional[str] = ..., fresh: _Optional[bool] = ..., trust: _Optional[_Union[Trust, str]] = ..., reason: _Optional[str] = ..., pack: _Optional[bytes] = ..., by_residence: _Optional[bool] = ..., patience: _Optional[int] = ...) -> None: ...
+    run: Run
+    def __init__(self, federation: _Optional[str] = ..., id: _Optional[bytes] = ..., plan: _Optional[bytes] = ..., view: _Optional[bytes] = ..., rho_units: _Optional[int] = ..., sites: _Optional[_Iterable[str]] = ..., minimum: _Optional[int] = ..., purpose: _Optional[str] = ..., created_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., statement: _Optional[str] = ..., fresh: _Optional[bool] = ..., trust: _Optional[_Union[Trust, str]] = ..., reason: _Optional[str] = ..., pack: _Optional[bytes] = ..., by_residence: _Optional[bool] = ..., patience: _Optional[int] = ..., run: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
+
+class Run(_message.Message):
+    __slots__ = ("id", "design", "round", "rounds", "rho_units")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    DESIGN_FIELD_NUMBER: _ClassVar[int]
+    ROUND_FIELD_NUMBER: _ClassVar[int]
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    RHO_UNITS_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    design: bytes
+    round: int
+    rounds: int
+    rho_units: int
+    def __init__(self, id: _Optional[bytes] = ..., design: _Optional[bytes] = ..., round: _Optional[int] = ..., rounds: _Optional[int] = ..., rho_units: _Optional[int] = ...) -> None: ...
 
 class Announcement(_message.Message):
     __slots__ = ("federation", "epoch", "slot", "request", "contributors", "minimum", "honest", "deadline", "roster", "freeze", "colluders")
@@ -221,23 +237,33 @@ class Announcement(_message.Message):
     def __init__(self, federation: _Optional[str] = ..., epoch: _Optional[int] = ..., slot: _Optional[int] = ..., request: _Optional[bytes] = ..., contributors: _Optional[_Iterable[str]] = ..., minimum: _Optional[int] = ..., honest: _Optional[int] = ..., deadline: _Optional[int] = ..., roster: _Optional[int] = ..., freeze: _Optional[bytes] = ..., colluders: _Optional[int] = ...) -> None: ...
 
 class Upload(_message.Message):
-    __slots__ = ("announcement", "vector", "notes", "salt", "sealed", "minimum_cell")
+    __slots__ = ("announcement", "vector", "notes", "salt", "sealed", "minimum_cell", "blob")
     ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
     VECTOR_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     SALT_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
     MINIMUM_CELL_FIELD_NUMBER: _ClassVar[int]
+    BLOB_FIELD_NUMBER: _ClassVar[int]
     announcement: bytes
     vector: bytes
     notes: _containers.RepeatedScalarFieldContainer[Note]
     salt: bytes
     sealed: bytes
     minimum_cell: int
-    def __init__(self, announcement: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., notes: _Optional[_Iterable[_Union[Note, str]]] = ..., salt: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., minimum_cell: _Optional[int] = ...) -> None: ...
+    blob: Blob
+    def __init__(self, announcement: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., notes: _Optional[_Iterable[_Union[Note, str]]] = ..., salt: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., minimum_cell: _Optional[int] = ..., blob: _Optional[_Union[Blob, _Mapping]] = ...) -> None: ...
+
+class Blob(_message.Message):
+    __slots__ = ("digest", "size")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    size: int
+    def __init__(self, digest: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("federation", "id", "announcement", "vector", "contributors", "contributions", "released_at", "seconds", "masks")
+    __slots__ = ("federation", "id", "announcement", "vector", "contributors", "contributions", "released_at", "seconds", "masks", "blob")
     FEDERATION_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
@@ -247,6 +273,7 @@ class Release(_message.Message):
     RELEASED_AT_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     MASKS_FIELD_NUMBER: _ClassVar[int]
+    BLOB_FIELD_NUMBER: _ClassVar[int]
     federation: str
     id: bytes
     announcement: bytes
@@ -256,7 +283,8 @@ class Release(_message.Message):
     released_at: int
     seconds: float
     masks: str
-    def __init__(self, federation: _Optional[str] = ..., id: _Optional[bytes] = ..., announcement: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., contributors: _Optional[_Iterable[str]] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., released_at: _Optional[int] = ..., seconds: _Optional[float] = ..., masks: _Optional[str] = ...) -> None: ...
+    blob: Blob
+    def __init__(self, federation: _Optional[str] = ..., id: _Optional[bytes] = ..., announcement: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., contributors: _Optional[_Iterable[str]] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., released_at: _Optional[int] = ..., seconds: _Optional[float] = ..., masks: _Optional[str] = ..., blob: _Optional[_Union[Blob, _Mapping]] = ...) -> None: ...
 
 class Contribution(_message.Message):
     __slots__ = ("site", "notes", "minimum_cell")
@@ -435,20 +463,56 @@ class HospitalReceipt(_message.Message):
     def __init__(self, site: _Optional[str] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
 
 class Evidence(_message.Message):
-    __slots__ = ("release", "roster", "catalogue", "receipts", "coordinator", "witnesses")
+    __slots__ = ("release", "roster", "catalogue", "receipts", "coordinator", "witnesses", "vector")
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     ROSTER_FIELD_NUMBER: _ClassVar[int]
     CATALOGUE_FIELD_NUMBER: _ClassVar[int]
     RECEIPTS_FIELD_NUMBER: _ClassVar[int]
     COORDINATOR_FIELD_NUMBER: _ClassVar[int]
     WITNESSES_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
     release: Signed
     roster: Signed
     catalogue: bytes
     receipts: _containers.RepeatedCompositeFieldContainer[HospitalReceipt]
     coordinator: Receipt
     witnesses: _containers.RepeatedCompositeFieldContainer[Signed]
-    def __init__(self, release: _Optional[_Union[Signed, _Mapping]] = ..., roster: _Optional[_Union[Signed, _Mapping]] = ..., catalogue: _Optional[bytes] = ..., receipts: _Optional[_Iterable[_Union[HospitalReceipt, _Mapping]]] = ..., coordinator: _Optional[_Union[Receipt, _Mapping]] = ..., witnesses: _Optional[_Iterable[_Union[Signed, _Mapping]]] = ...) -> None: ...
+    vector: bytes
+    def __init__(self, release: _Optional[_Union[Signed, _Mapping]] = ..., roster: _Optional[_Union[Signed, _Mapping]] = ..., catalogue: _Optional[bytes] = ..., receipts: _Optional[_Iterable[_Union[HospitalReceipt, _Mapping]]] = ..., coordinator: _Optional[_Union[Receipt, _Mapping]] = ..., witnesses: _Optional[_Iterable[_Union[Signed, _Mapping]]] = ..., vector: _Optional[bytes] = ...) -> None: ...
+
+class BlobOffer(_message.Message):
+    __slots__ = ("blob", "announcement")
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    ANNOUNCEMENT_FIELD_NUMBER: _ClassVar[int]
+    blob: Blob
+    announcement: bytes
+    def __init__(self, blob: _Optional[_Union[Blob, _Mapping]] = ..., announcement: _Optional[bytes] = ...) -> None: ...
+
+class BlobHeld(_message.Message):
+    __slots__ = ("size",)
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    size: int
+    def __init__(self, size: _Optional[int] = ...) -> None: ...
+
+class BlobPart(_message.Message):
+    __slots__ = ("offer", "offset", "data")
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    offer: BlobOffer
+    offset: int
+    data: bytes
+    def __init__(self, offer: _Optional[_Union[BlobOffer, _Mapping]] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class BlobWanted(_message.Message):
+    __slots__ = ("digest", "offset", "release")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    offset: int
+    release: bytes
+    def __init__(self, digest: _Optional[bytes] = ..., offset: _Optional[int] = ..., release: _Optional[bytes] = ...) -> None: ...
 
 class NodeStatus(_message.Message):
     __slots__ = ("lifetime_units", "remaining_units", "tables", "loaded", "holds", "paused")
@@ -627,7 +691,7 @@ class SiteProgress(_message.Message):
     def __init__(self, site: _Optional[str] = ..., state: _Optional[str] = ..., reference: _Optional[str] = ...) -> None: ...
 
 class RequestStatus(_message.Message):
-    __slots__ = ("id", "state", "analyst", "statement", "purpose", "rho_units", "created_at", "updated_at", "expires_at", "asked", "connected", "answered", "needed", "sites", "code", "release", "reused", "held", "reason")
+    __slots__ = ("id", "state", "analyst", "statement", "purpose", "rho_units", "created_at", "updated_at", "expires_at", "asked", "connected", "answered", "needed", "sites", "code", "release", "reused", "held", "reason", "run")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ANALYST_FIELD_NUMBER: _ClassVar[int]
@@ -647,6 +711,7 @@ class RequestStatus(_message.Message):
     REUSED_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     state: State
     analyst: str
@@ -666,7 +731,8 @@ class RequestStatus(_message.Message):
     reused: bool
     held: int
     reason: str
-    def __init__(self, id: _Optional[bytes] = ..., state: _Optional[_Union[State, str]] = ..., analyst: _Optional[str] = ..., statement: _Optional[str] = ..., purpose: _Optional[str] = ..., rho_units: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., asked: _Optional[int] = ..., connected: _Optional[int] = ..., answered: _Optional[int] = ..., needed: _Optional[int] = ..., sites: _Optional[_Iterable[_Union[SiteProgress, _Mapping]]] = ..., code: _Optional[str] = ..., release: _Optional[bytes] = ..., reused: _Optional[bool] = ..., held: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    run: Run
+    def __init__(self, id: _Optional[bytes] = ..., state: _Optional[_Union[State, str]] = ..., analyst: _Optional[str] = ..., statement: _Optional[str] = ..., purpose: _Optional[str] = ..., rho_units: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., asked: _Optional[int] = ..., connected: _Optional[int] = ..., answered: _Optional[int] = ..., needed: _Optional[int] = ..., sites: _Optional[_Iterable[_Union[SiteProgress, _Mapping]]] = ..., code: _Optional[str] = ..., release: _Optional[bytes] = ..., reused: _Optional[bool] = ..., held: _Optional[int] = ..., reason: _Optional[str] = ..., run: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
 
 class RequestId(_message.Message):
     __slots__ = ("id",)

@@ -522,6 +522,164 @@ class Analysts:
             _registered_method=True)
 
 
+class BlobsStub:
+    """Missing associated documentation comment in .proto file."""
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Offer = channel.unary_unary(
+                '/farr.v1.Blobs/Offer',
+                request_serializer=protocols_dot_wire__pb2.BlobOffer.SerializeToString,
+                response_deserializer=protocols_dot_wire__pb2.BlobHeld.FromString,
+                _registered_method=True)
+        self.Put = channel.stream_unary(
+                '/farr.v1.Blobs/Put',
+                request_serializer=protocols_dot_wire__pb2.BlobPart.SerializeToString,
+                response_deserializer=protocols_dot_wire__pb2.BlobHeld.FromString,
+                _registered_method=True)
+        self.Get = channel.unary_stream(
+                '/farr.v1.Blobs/Get',
+                request_serializer=protocols_dot_wire__pb2.BlobWanted.SerializeToString,
+                response_deserializer=protocols_dot_wire__pb2.BlobPart.FromString,
+                _registered_method=True)
+
+
+class BlobsServicer:
+    """Missing associated documentation comment in .proto file."""
+
+    def Offer(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Put(self, request_iterator, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Get(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_BlobsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Offer': grpc.unary_unary_rpc_method_handler(
+                    servicer.Offer,
+                    request_deserializer=protocols_dot_wire__pb2.BlobOffer.FromString,
+                    response_serializer=protocols_dot_wire__pb2.BlobHeld.SerializeToString,
+            ),
+            'Put': grpc.stream_unary_rpc_method_handler(
+                    servicer.Put,
+                    request_deserializer=protocols_dot_wire__pb2.BlobPart.FromString,
+                    response_serializer=protocols_dot_wire__pb2.BlobHeld.SerializeToString,
+            ),
+            'Get': grpc.unary_stream_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=protocols_dot_wire__pb2.BlobWanted.FromString,
+                    response_serializer=protocols_dot_wire__pb2.BlobPart.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'farr.v1.Blobs', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('farr.v1.Blobs', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Blobs:
+    """Missing associated documentation comment in .proto file."""
+
+    @staticmethod
+    def Offer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/farr.v1.Blobs/Offer',
+            protocols_dot_wire__pb2.BlobOffer.SerializeToString,
+            protocols_dot_wire__pb2.BlobHeld.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Put(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/farr.v1.Blobs/Put',
+            protocols_dot_wire__pb2.BlobPart.SerializeToString,
+            protocols_dot_wire__pb2.BlobHeld.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/farr.v1.Blobs/Get',
+            protocols_dot_wire__pb2.BlobWanted.SerializeToString,
+            protocols_dot_wire__pb2.BlobPart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class MembershipStub:
     """Missing associated documentation comment in .proto file."""
 

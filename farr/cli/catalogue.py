@@ -188,3 +188,38 @@ def _plain(catalogue: Catalogue) -> dict[str, object]:
             for table in catalogue.tables
         ],
     }
+
+
+SAMPLE = N_(
+    "Write fake rows of a table, made from the catalogue alone, to develop against: nobody's, and of no real "
+    "distribution.\n\n\b\n"
+    "  farr catalogue sample admission -o admission.csv\n"
+    "  farr catalogue sample admission --rows 500 --seed 7 -o admission.csv"
+)
+
+
+@app.command(help=SAMPLE)
+def sample(
+    *,
+    table: Annotated[str, typer.Argument(metavar="TABLE", help=N_("A table of the catalogue."))],
+    to: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.csv", help=N_("Where to write them."))],
+    home: Home = None,
+    rows: Annotated[int, typer.Option(metavar="N", min=1, max=10_000_000, help=N_("How many rows."))] = 1000,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help=N_("The same seed gives the same rows."))] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Write fake rows, without asking anyone."""
+    from farr.lab.record import analyst_home
+    from farr.membership import home as homes
+    from farr.training.sample import fake_rows
+    from queries.agreed.catalogue_file import read_catalogue
+    from queries.agreed.names import find
+
+    held = homes.read(analyst_home(home or homes.default_home()))
+    catalogue = read_catalogue(held.catalogue, homes.CATALOGUE)
+    name = find(table, (each.name for each in catalogue.tables), "table")
+    fake_rows(catalogue, name, rows, seed).to_csv(to, index=False, lineterminator="\n")
+    if as_json:
+        output.as_json({"file": str(to), "rows": rows, "seed": seed, "fake": True})
+    else:
+        output.line(_("{rows:,} fake rows of {table}: {path}").format(rows=rows, table=name, path=to))

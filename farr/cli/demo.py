@@ -24,7 +24,8 @@ app = typer.Typer(add_completion=False)
 
 DEMO = N_(
     "Twelve real hospitals of the International Stroke Trial, each a process of its own on this machine, connected "
-    "over mutual TLS: six questions beside their exact answers, two refusals, and what it cost. Ends by itself.\n\n\b\n"
+    "over mutual TLS: six questions beside their exact answers, a model trained, two refusals, and what it cost. Ends "
+    "by itself.\n\n\b\n"
     "  farr demo\n"
     "  farr demo --lang zh --json demo.json\n"
     "  farr demo --keep"
@@ -43,6 +44,7 @@ def demo(
 ) -> None:
     """Run the demo."""
     from farr.cli.demo_pages import Pages
+    from farr.cli.training_pages import Watched
     from farr.demo import run
     from farr.lab.watchdog import Watch
 
@@ -60,7 +62,7 @@ def demo(
                         _("{connected} of {of} hospitals connected").format(connected=connected, of=of)
                     ),
                 )
-            run.ask_all(home, course, pages.told)
+            run.ask_all(home, course, pages.told, Watched(wanted=None, as_json=False, resumable=False))
             if file is not None:
                 _write(file, course, home if keep else None)
             if keep:

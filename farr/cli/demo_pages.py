@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,15 @@ from farr.cli.figures import figures, number
 from farr.demo.compare import Comparison
 from farr.demo.questions import EPSILON
 from farr.demo.run import Course, Refusal, spent_units
+from farr.demo.trained import TrainedModel
 from farr.figures import tables
 from farr.texts import N_, _, language
 from queries.cost.accounting import epsilon_of, rho_of_units
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from queries.models.fitted import Figure
 
 
 OPENING = N_(
@@ -25,9 +29,18 @@ OPENING = N_(
     "masks that only cancel in the sum, so nobody sees more than the sum, the coordinator included. "
     "Beside it stands what the pooled records say exactly, which nobody could see in earnest."
 )
+TRAINING = N_(
+    "A model, trained over the hospitals: {rounds} rounds, each a question. In each, every hospital adds up its "
+    "patients' gradients, cuts what one patient adds, and adds its share of the noise; no gradient leaves a hospital."
+)
+BESIDE = N_(
+    "exact: the same model fitted to the pooled records without noise. {covered} of {count} intervals (noise and "
+    "sampling) hold it. Trained and verified in {seconds:.1f} s; epsilon {epsilon:.2f} for the whole run."
+)
 COST = N_(
-    "Every hospital charged its patients epsilon {spent:.2f} for {count} questions at {each:g} each (they compose "
-    "better than they add up), of {lifetime:.1f} for life. The refusals and the repetition cost nothing."
+    "Every hospital charged its patients epsilon {spent:.2f} for {count} questions at {each:g} each and the model at "
+    "{model:.3g} (they compose better than they add up), of {lifetime:.1f} for life. The refusals and the repetition "
+    "cost nothing."
 )
 MASKS = N_(
     "Masks: {masks}. Each sum is over at least m = {m} of {n} hospitals. Were c = {c} of them to pool what they know "
@@ -58,6 +71,8 @@ class Pages:
         for comparison in course.comparisons[self._asked :]:
             self._asked += 1
             self._question(comparison)
+        if course.model and self._new("model", course.model):
+            self._model(course.model)
         if course.again and self._new("again", course.again):
             output.line()
             output.line(
@@ -119,6 +134,33 @@ class Pages:
         if "selected" in comparison.result.answer.flags:
             output.line(_("The rows were chosen by their noisy values; intervals do not allow for that."))
 
+    def _model(self, model: TrainedModel) -> None:
+        from farr.cli.training_pages import HIDDEN, hidden, loss_line
+
+        recipe, run = model.trained.prepared.recipe, model.trained.run
+        rounds = 0 if run is None else len(run.answered)
+        _title(f"{self._asked + 1}. " + _("Who is dead or dependent after six months?"))
+        output.paragraph(_(TRAINING).format(rounds=rounds))
+        output.line()
+        output.line(f"  outcome = {json.dumps(recipe.outcome)}")
+        output.line(f"  terms = {json.dumps(list(recipe.terms))}")
+        output.line()
+        output.table(_coefficients(model))
+        if any(hidden(each.trained) for each in model.coefficients[1:]):
+            output.line(_(HIDDEN))
+        output.line()
+        output.table(_areas(model))
+        output.paragraph(
+            _(BESIDE).format(
+                covered=model.covered,
+                count=len(model.coefficients),
+                seconds=model.seconds,
+                epsilon=_epsilon(model.units),
+            )
+        )
+        if loss := loss_line(model.trained.fitted):
+            output.line(loss)
+
     def _summary(self, course: Course) -> None:
         _title(_("What it cost"))
         spent = max(map(spent_units, course.hospitals))
@@ -128,6 +170,7 @@ class Pages:
                 spent=_epsilon(spent),
                 count=len(course.comparisons),
                 each=EPSILON,
+                model=_epsilon(course.model.units) if course.model else 0.0,
                 lifetime=_epsilon(least.lifetime_units or 0),
             )
         )
@@ -137,8 +180,9 @@ class Pages:
             )
         )
         output.line(
-            _("Start {start:.1f} s, questions {questions}, in all {total:.1f} s.").format(
+            _("Start {start:.1f} s, questions {questions}, training {training:.1f} s, in all {total:.1f} s.").format(
                 start=course.start_seconds,
+                training=course.model.seconds if course.model else 0.0,
                 questions=_(", ").join(f"{each.seconds:.2f} s" for each in course.comparisons),
                 total=course.seconds,
             )
@@ -184,6 +228,46 @@ def _table(comparison: Comparison) -> Table:
             ]
         )
     return tables.table(headers, list(zip(*columns, strict=True)), numbers=numbers)
+
+
+def _coefficients(model: TrainedModel) -> Table:
+    from farr.cli.training_pages import margin, ratio_text, shown
+
+    headers = (_("term"), _("per"), _("coefficient"), _("± noise"), _("± in all"), _("exact"), _("error"),
+               _("odds ratio"), _("exact"))  # fmt: skip
+    rows = []
+    for place, beside in enumerate(model.coefficients):
+        one, other = beside.trained, beside.exact
+        error = one.value - other.value
+        rows.append(
+            (
+                one.label,
+                one.unit,
+                shown(one),
+                margin(one.noise_error),
+                margin(one.error),
+                number(other.value, one.error),
+                f"{'' if error < 0 else '+'}{number(error, one.error)} {'✓' if beside.covered else '✗'}",
+                *(("", "") if place == 0 else (ratio_text(each.ratio()[0]) for each in (one, other))),
+            )
+        )
+    return tables.table(headers, rows, numbers=range(2, len(headers)))
+
+
+def _areas(model: TrainedModel) -> Table:
+    told = model.held_out
+    rows = [
+        (_("as the hospitals tell it, of patients held out"), "" if told is None else _interval(told)),
+        (_("of the same model, over the pooled records"), f"{model.area:.3f}"),
+        (_("of the exact model, over the pooled records"), f"{model.exact_area:.3f}"),
+    ]
+    return tables.table((_("area under the ROC curve"), ""), rows)
+
+
+def _interval(figure: Figure) -> str:
+    return _("{value} ({low} to {high})").format(
+        value=f"{figure.value:.3f}", low=f"{figure.low:.3f}", high=f"{figure.high:.3f}"
+    )
 
 
 def _refusal(refusal: Refusal) -> None:

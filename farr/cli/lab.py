@@ -171,7 +171,11 @@ def _policy(file: Path | None, lifetime_epsilon: float | None) -> str:
             _("--policy and --lifetime-epsilon both set the budget"),
             remedy=_("give one of the two; the policy file has a line lifetime_epsilon"),
         )
-    text = file.read_text(encoding="utf-8") if file else policy_with(lifetime_epsilon or LIFETIME_EPSILON)
+    if file is not None:
+        text = file.read_text(encoding="utf-8")
+    else:
+        # Whoever runs a lab on files of their own is the operator who would have to name each network.
+        text = policy_with(lifetime_epsilon or LIFETIME_EPSILON, networks='"all"')
     with explained():
         policies.parse(text.encode(), file.name if file else policies.FILE)
     return text

@@ -25,6 +25,8 @@ ASK, HOSPITALS, RUN = N_("Ask"), N_("Hospitals and members"), N_("Try out")
 COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "query": ("farr.cli.query", N_("Ask the hospitals a question in SQL."), ASK),
     "indicators": ("farr.cli.indicators", N_("Indicators of every month, as one signed pack: list, run."), ASK),
+    "train": ("farr.cli.train", N_("Train a model over the hospitals, or run a Flower app."), ASK),
+    "models": ("farr.cli.models", N_("Models that were trained: list, show, save."), ASK),
     "requests": ("farr.cli.requests", N_("Questions under way: list, show, wait, cancel."), ASK),
     "releases": ("farr.cli.releases", N_("Answers given so far: list, show."), ASK),
     "audit": ("farr.cli.audit", N_("What proves an answer, checked without asking anybody: export, verify."), ASK),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farr.cli import node_approvals as approvals
-from farr.cli import node_check, node_members, output, renew
+from farr.cli import node_apps, node_check, node_members, output, renew
 from farr.cli import node_ledger as ledger
 from farr.cli import node_policy as policy
 from farr.cli import node_records as records
@@ -35,6 +35,7 @@ app.add_typer(records.audit, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(node_members.members, name="members")
+app.add_typer(node_apps.app, name="apps")
 app.command("pause", help=node_members.PAUSE)(node_members.pause)
 app.command("resume", help=N_("Answer questions again, after a pause."))(node_members.resume)
 

@@ -21,7 +21,7 @@ from farr.texts import N_, _
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from farr.hospital.approving import Case, Closely
+    from farr.hospital.cases import Case, Closely
     from farr.hospital.office import Office
 
 app = typer.Typer(
@@ -36,7 +36,7 @@ standing = typer.Typer(
 )
 app.add_typer(standing, name="standing")
 
-Identifier = Annotated[str, typer.Argument(metavar="ID", help=N_("The request's id, or the beginning of it."))]
+Identifier = Annotated[str, typer.Argument(metavar="ID", help=N_("Id of the request or its run, or how it begins."))]
 By = Annotated[
     str,
     typer.Option("--by", metavar="NAME", help=N_("Who decides; else the user of this machine."), show_default=False),
@@ -75,15 +75,18 @@ SHOW = N_(
     "holds it, and which earlier questions are about the same patients.\n\n\b\n  farr node approvals show 3f2a --home n"
 )
 APPROVE = N_(
-    "Approve a request. The approval is of exactly this request, at this price, under today's policy file.\n\n\b\n"
+    "Approve a request. The approval is of exactly this request, at this price, under today's policy file; of a round "
+    "of training, it is of all rounds of its run.\n\n\b\n"
     "  farr node approvals approve 3f2a --home n"
 )
 DENY = N_(
-    "Deny a request: it is not answered here, whatever the policy becomes.\n\n\b\n"
+    "Deny a request, or the run of training that it is a round of: it is not answered here, whatever the policy "
+    "becomes.\n\n\b\n"
     "  farr node approvals deny 3f2a --reason 'not this year' --home n"
 )
 REVOKE = N_(
-    "Take the last decision on a request back, before it is answered.\n\n\b\n  farr node approvals revoke 3f2a --home n"
+    "Take the last decision on a request back, before it is answered; of a run of training, before its next round."
+    "\n\n\b\n  farr node approvals revoke 3f2a --home n"
 )
 ADD = N_(
     "Approve the runs of a pack that the registrar signed. A run within all limits needs no further word; it is "
@@ -125,7 +128,7 @@ def list_requests(
             case.asked.purpose,
             f"{case.epsilon:.3g}",
             _(STANDS[case.stand]),
-            " ".join((case.asked.statement or case.asked.reason).split())[:60],
+            " ".join(case.text.split())[: 60 if case.run is None else None],
         )
         for case in found
     ]
@@ -161,7 +164,8 @@ def approve(*, identifier: Identifier, home: Home, by: By = "", yes: Yes = False
         if not yes and not as_json:
             _describe(case)
             _describe_closely(approving.closely(office, case))
-            typer.confirm(_("Approve this request?"), abort=True)
+            question = _("Approve this request?") if case.run is None else _("Approve all rounds of this run?")
+            typer.confirm(question, abort=True)
         return approving.approve(office, case, _name(by))
 
     _decide(identifier, home, decide, as_json=as_json)
@@ -302,9 +306,12 @@ def _decide(identifier: str, home: Path, decide: Callable[[Office, Case], int], 
     if as_json:
         output.as_json(after.to_plain())
         return
+    kind, named = after.word.kind if after.word else "", case.id
     text = _("Decision {number} on {id}: {what}. The node tells the coordinator within a second.")
-    kind = after.word.kind if after.word else ""
-    output.line(text.format(number=number, id=case.id[:8], what=_(DECISIONS.get(kind, kind))))
+    if after.run is not None:
+        named = after.run.id.hex()
+        text = _("Decision {number} on all rounds of run {id}: {what}. The node tells the coordinator within a second.")
+    output.line(text.format(number=number, id=named[:8], what=_(DECISIONS.get(kind, kind))))
 
 
 def _describe(case: Case) -> None:
@@ -321,13 +328,24 @@ def _describe(case: Case) -> None:
         (_("pack"), asked.pack.hex()[:8]),
         (_("heard at"), utc(case.arrived)),
         (_("answered until"), utc(asked.expires_at)),
-        (_("cost"), f"epsilon {case.epsilon:.3g}, rho {asked.rho_units / 2**40:.3g}"),
+        *_run(case),
+        (_("cost"), f"epsilon {case.epsilon:.3g}, rho {case.units / 2**40:.3g}"),
         (_("rule"), f"{case.rule}: {in_words(case.detail)}" if case.detail else case.rule),
     ]
     if case.word is not None:
         said = f"{_(DECISIONS[case.word.kind])}, {case.word.by}, {utc(case.word.at)}"
         rows.append((_("last decision"), said))
     output.table(tables.table((_("what"), _("value")), [row for row in rows if row[1]]), paged=True)
+
+
+def _run(case: Case) -> list[tuple[str, str]]:
+    """Return what is said of the run that a round of training belongs to; nothing of any other question."""
+    from farr.hospital.run_words import so_far
+
+    run = case.run
+    return [] if run is None else [
+        (_("training"), case.text), (_("run"), run.id.hex()), (_("rounds"), so_far(run, case.trained))
+    ]  # fmt: skip
 
 
 def _describe_closely(closely: Closely) -> None:

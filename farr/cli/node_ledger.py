@@ -38,7 +38,7 @@ def ledger(context: typer.Context, home: EitherHome = None, as_json: AsJson = Fa
     context.obj = home
     if context.invoked_subcommand is not None:
         return
-    from farr.hospital.accounts import Loss, plain_charge
+    from farr.hospital.accounts import entries, plain_charge
 
     account = _account(_folder(context, home))
     if as_json:
@@ -46,13 +46,14 @@ def ledger(context: typer.Context, home: EitherHome = None, as_json: AsJson = Fa
         output.as_json({"charges": charges, **account.to_plain(), **budget(_folder(context, home))})
         return
     rows = []
-    for charge in account.charges:
-        loss = Loss(units=charge.units)
+    for entry in entries(account):
+        charge, loss = entry.charges[0], entry.loss
         numbers = (f"{loss.rho:.4g}", f"{loss.epsilon:.3g}")
-        rows.append(
-            (utc(charge.at), charge.analyst, charge.purpose, charge.reason, charge.table, *numbers,
-             charge.request.hex()[:8])
-        )  # fmt: skip
+        named = charge.request.hex()[:8]
+        if entry.run:
+            # Rounds are told of in one line: a run is what was approved, and what its sum is compared with.
+            named = _("run {id}, {rounds} rounds").format(id=entry.run[:8], rounds=len(entry.charges))
+        rows.append((utc(charge.at), charge.analyst, charge.purpose, charge.reason, charge.table, *numbers, named))
     headers = (
         _("time"), _("analyst"), _("purpose"), _("reason"), _("table"), _("rho"), _("epsilon"), _("request"),
     )  # fmt: skip

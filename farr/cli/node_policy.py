@@ -17,6 +17,7 @@ from farr.texts import N_, _
 
 if TYPE_CHECKING:
     from node.authority.policy import Policy
+    from node.authority.training import Training
 
 app = typer.Typer(no_args_is_help=True, help=N_("What the node may answer: show, check, explain, default."))
 
@@ -48,6 +49,11 @@ def show(home: Home, as_json: AsJson = False) -> None:
     if as_json:
         output.as_json(facts)
         return
+    training = facts.pop("training")
+    if isinstance(training, dict):
+        facts |= {f"training.{key}": value for key, value in training.items()}
+    else:
+        facts["training"] = training
     rows = [(name, json.dumps(value, ensure_ascii=False)) for name, value in facts.items()]
     output.table(tables.table((_("rule"), _("value")), rows))
 
@@ -151,4 +157,19 @@ def _facts(allowed: Policy) -> dict[str, object]:
         "approval_above_epsilon": epsilon(allowed.approval_above_units),
         "purposes": {purpose: epsilon(units) for purpose, units in allowed.purposes.items()},
         "finest": {"time": allowed.finest_time, **allowed.finest},
+        "training": _training(allowed.training),
+    }
+
+
+def _training(training: Training | None) -> object:
+    if training is None:
+        return "none"
+    return {
+        "models": "all" if training.models is None else list(training.models) or "none",
+        "networks": "all" if training.networks is None else [each.hex() for each in training.networks] or "none",
+        "apps": [each.hex() for each in training.apps],
+        "unsandboxed_apps": training.unsandboxed_apps,
+        "unsandboxed_reason": training.unsandboxed_reason,
+        "most_app_minutes": training.most_app_minutes,
+        "most_app_megabytes": training.most_app_megabytes,
     }

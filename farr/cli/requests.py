@@ -41,7 +41,7 @@ def list_requests(home: Home = None, as_json: AsJson = False) -> None:
             in_words(state, time.time()),
             f"{state.answered}/{state.asked}",
             state.code,
-            one_line(state.statement),
+            one_line(state.statement) if state.run is None else state.run.in_words(),
         )
         for state in found
     ]
@@ -109,6 +109,8 @@ def describe(state: object) -> None:
     output.line(state.statement)
     output.line()
     output.line(_("id: {id}").format(id=state.id))
+    if state.run is not None:
+        output.line(_("training: {round}").format(round=state.run.in_words()))
     output.line(_("state: {state}").format(state=in_words(state, time.time())))
     if state.purpose:
         output.line(_("purpose: {purpose}").format(purpose=state.purpose))

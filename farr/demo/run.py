@@ -1,4 +1,4 @@
-"""The course of the demo: bring up the hospitals, ask, compare, be refused, add up what it cost."""
+"""The course of the demo: bring up the hospitals, ask, compare, train, be refused, add up what it cost."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol
 
 from farr.client import Federation
 from farr.demo.compare import Comparison, compare
 from farr.demo.questions import EPSILON, QUESTIONS, TOO_DEAR, UNANSWERABLE, exact_answers
+from farr.demo.trained import MODEL, TrainedModel, beside_the_pooled
 from farr.errors import FarrError
 from farr.federation import Hospital
 from farr.figures.result import plain_units
@@ -20,6 +23,7 @@ from farr.lab.watchdog import Watch
 from farr.problems import Problem, problem_of
 from farr.questions.asking import Terms
 from farr.texts import _, language
+from farr.training.run import Progress, train
 from queries.agreed.catalogue_file import read_catalogue
 from queries.errors import QueryError
 
@@ -47,7 +51,17 @@ epsilon_per_period = 10.0
 approval_purposes = "none"
 approval_above_epsilon = 2.0
 purposes.statistics = 10.0
+purposes.research = 10.0
 finest.time = "day"
+
+[training]
+models = ["logistic"]
+networks = "none"
+apps = []
+unsandboxed_apps = false
+unsandboxed_reason = ""
+most_app_minutes = 1
+most_app_megabytes = 512
 """
 
 
@@ -80,6 +94,8 @@ class Course:
     """Until all hospitals were connected."""
     comparisons: list[Comparison] = field(default_factory=list)
     """The answered questions."""
+    model: TrainedModel | None = None
+    """The model that was trained."""
     again: Comparison | None = None
     """The first question once more."""
     refused: Refusal | None = None
@@ -105,6 +121,7 @@ class Course:
             "hospitals": [{"site": each.id, "en": each.label.en, "zh": each.label.zh} for each in self.hospitals],
             "start_seconds": round(self.start_seconds, 3),
             "questions": [each.to_plain() for each in self.comparisons],
+            "model": self.model.to_plain() if self.model else None,
             "again": self.again.to_plain() if self.again else None,
             "refused": self.refused.to_plain() if self.refused else None,
             "refused_by_hospitals": self.refused_by_hospitals.to_plain() if self.refused_by_hospitals else None,
@@ -123,6 +140,21 @@ class Course:
 
 
 Told = Callable[[Course], None]
+
+
+class Watching(Protocol):
+    """Who is told how far the training is, while it lasts."""
+
+    def told(self, progress: Progress) -> None:
+        """Take note."""
+
+    def __enter__(self) -> object:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
 
 
 def start(home: Path, watch: Watch, progress: labs.Progress) -> float:
@@ -144,8 +176,8 @@ def start(home: Path, watch: Watch, progress: labs.Progress) -> float:
     return time.monotonic() - begun
 
 
-def ask_all(home: Path, course: Course, told: Told) -> None:
-    """Ask everything that the demo asks; ``told`` is called after each step."""
+def ask_all(home: Path, course: Course, told: Told, watching: Watching) -> None:
+    """Ask everything that the demo asks, and train; ``told`` is called after each step."""
     begun = time.monotonic() - course.start_seconds
     exact = exact_answers(DATA)
     with Federation.open(home / ANALYST) as federation:
@@ -158,6 +190,11 @@ def ask_all(home: Path, course: Course, told: Told) -> None:
             seconds = time.monotonic() - asked
             course.comparisons.append(compare(question, result, exact[question.id], seconds))
             told(course)
+        asked = time.monotonic()
+        with watching:
+            trained = train(federation, MODEL, told=watching.told)
+        course.model = beside_the_pooled(trained, DATA, time.monotonic() - asked)
+        told(course)
         first = QUESTIONS[0]
         asked = time.monotonic()
         result = federation.ask(first.statement.in_language(language()), Terms(epsilon=EPSILON))

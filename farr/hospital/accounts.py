@@ -23,7 +23,7 @@ from queries.errors import PrivacyError
 
 EXPORTED = (
     "number", "at", "analyst", "purpose", "reason", "table", "units", "rho", "epsilon", "period", "policy", "approval",
-    "request", "round", "epoch", "slot", "evidence",
+    "request", "round", "run", "run_round", "epoch", "slot", "evidence",
 )  # fmt: skip
 """Fields of an exported row, in order."""
 
@@ -195,6 +195,40 @@ def what_if(account: Account, *, epsilon: float, times: int, purpose: str) -> Pr
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A line of the ledger for people: one charge, or all charges of one run of training."""
+
+    charges: tuple[Charge, ...]
+    """Oldest first; one, or the rounds of one run."""
+    run: str
+    """Id of the run, hex; empty: none."""
+
+    @property
+    def loss(self) -> Loss:
+        """Return what they came to."""
+        return Loss(units=sum(charge.units for charge in self.charges))
+
+
+def run_of(charge: Charge) -> Mapping[str, object]:
+    """Return the run of training that a charge says it was a round of: id, design, round, rounds, units; else nothing.
+
+    It stands in the charge's evidence, which the ledger's chain of digests holds.
+    """
+    evidence = json.loads(charge.evidence or "{}")
+    run = evidence.get("run") if isinstance(evidence, dict) else None
+    return run if isinstance(run, dict) else {}
+
+
+def entries(account: Account) -> tuple[Entry, ...]:
+    """Return the charges, oldest first, the rounds of one run of one analyst together where its first one stands."""
+    found: dict[object, list[Charge]] = {}
+    for charge in account.charges:
+        run = run_of(charge)
+        found.setdefault((run["id"], charge.analyst) if run else charge.request, []).append(charge)
+    return tuple(Entry(charges=tuple(charges), run=str(run_of(charges[0]).get("id", ""))) for charges in found.values())
+
+
 def plain_charge(number: int, charge: Charge) -> dict[str, object]:
     """Return a charge as JSON can hold it."""
     return {
@@ -214,6 +248,8 @@ def plain_charge(number: int, charge: Charge) -> dict[str, object]:
         "period": charge.period,
         "policy": charge.policy.hex(),
         "approval": charge.approval,
+        "run": run_of(charge).get("id", ""),
+        "run_round": run_of(charge).get("round"),
         "evidence": json.loads(charge.evidence),
     }
 
@@ -233,6 +269,7 @@ def exported(account: Account, suffix: str) -> str:
     for row in rows:
         at = datetime.fromtimestamp(int(str(row["at"])), UTC).isoformat()
         plain = {**row, "at": at, "evidence": json.dumps(row["evidence"]), "approval": row["approval"] or ""}
+        plain["run_round"] = row["run_round"] or ""
         written.writerow([_inert(plain[name]) for name in EXPORTED])
     return text.getvalue()
 

@@ -6,148 +6,35 @@ No text of a command or a page is here, so that both decide in one way.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from farr.errors import FarrError
-from farr.hospital import ruling_words
+from farr.hospital import ruling_words, run_words
+from farr.hospital.cases import ANSWERED, DENIED, ENDED, HELD, OVER, READY, Case, Closely, Left
 from farr.hospital.office import Office
-from farr.hospital.overlap import Overlap, overlaps
+from farr.hospital.overlap import overlaps
 from farr.texts import _
-from node.authority import approvals, standing
-from node.authority.decisions import APPROVE, DENY, REVOKE, UNBOUND, Decision
+from node.authority import approvals, runs, standing
+from node.authority.decisions import APPROVE, DENY, REVOKE, UNBOUND
 from node.authority.judging import Outcome, Question
 from node.authority.policy import Policy, period_start
-from node.authority.proposals import Judged, judged
+from node.authority.proposals import judged
 from node.authority.reads import columns, keys
 from node.authority.standing import Against
 from node.books.ledger import Ledger
 from protocols import checks
+from protocols import request as requests
 from protocols.errors import Rejected
 from protocols.wire_pb2 import Request as RequestMessage
 from protocols.wire_pb2 import Signed, Stand
 from queries.asked.conditions import in_words
 from queries.asked.plan import EVERYTHING, Aggregate, AttributeKey, DateKey, FlagKey, Key, SiteKey
-from queries.cost.accounting import epsilon_of, rho_of_units
 
-OVER = "over"
-"""The rule of a request that ended, should nothing but the coordinator's word say so."""
-
-READY, HELD, DENIED, ANSWERED, ENDED = "ready", "held", "denied", "answered", "ended"
-"""Where a request stands, in a word: answered and ended ones wait for nothing."""
+__all__ = [
+    "ANSWERED", "DENIED", "ENDED", "HELD", "OVER", "READY", "Case", "Closely", "Left",
+    "approve", "cases", "closely", "deny", "find", "revoke",
+]  # fmt: skip
 
 _WORDS = {Stand.STAND_READY: READY, Stand.STAND_HELD: HELD, Stand.STAND_DENIED: DENIED}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A request that the coordinator asked this hospital about."""
-
-    id: str
-    """Of the request, hex."""
-    asked: RequestMessage
-    """As its analyst signed it."""
-    analyst: str
-    """Who asks."""
-    authority: str
-    """On whose authority, by the roster; empty: the analyst is no member any more."""
-    arrived: int
-    """Seconds since 1970, UTC: when this hospital heard of it."""
-    stand: str
-    """``ready``, ``held``, ``denied``, ``answered`` or ``ended``."""
-    rule: str
-    """The key of the policy that holds or withholds it."""
-    detail: str
-    """Why, in words."""
-    word: Decision | None
-    """The operator's last word on it."""
-    judged: Judged | None
-    """All that it was judged by; None once it was answered or is past its time."""
-
-    @property
-    def epsilon(self) -> float:
-        """Return the most that it costs."""
-        return epsilon_of(rho_of_units(self.asked.rho_units))
-
-    def to_plain(self) -> dict[str, object]:
-        """Return it as JSON can hold it."""
-        asked, word = self.asked, self.word
-        return {
-            "id": self.id,
-            "stand": self.stand,
-            "analyst": self.analyst,
-            "authority": self.authority,
-            "purpose": asked.purpose,
-            "reason": asked.reason,
-            "statement": asked.statement,
-            "units": asked.rho_units,
-            "epsilon": self.epsilon,
-            "arrived": self.arrived,
-            "expires_at": asked.expires_at,
-            "rule": self.rule,
-            "detail": self.detail,
-            "decision": None
-            if word is None
-            else {"number": word.number, "kind": word.kind, "by": word.by, "at": word.at},
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """One budget, before and after a request is answered; in ledger units."""
-
-    budget: str
-    """``lifetime``, ``purpose`` or ``period``."""
-    before: int
-    """What is left now."""
-    after: int
-    """What would be left; below 0 it would not be answered."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Closely:
-    """A case with all that whoever decides should see."""
-
-    case: Case
-    """The request."""
-    tables: tuple[str, ...]
-    """Tables that it reads."""
-    columns: tuple[str, ...]
-    """Columns that it reads, as ``table.column``."""
-    figures: tuple[str, ...]
-    """What it measures, by the plan: the question's own text is only its analyst's word."""
-    rows: tuple[str, ...]
-    """Of which rows, table by table, likewise."""
-    groupings: tuple[str, ...]
-    """What its figures are grouped by."""
-    hospitals: int
-    """Hospitals that it asks."""
-    counted: int
-    """Of them, those that this node has known long enough."""
-    minimum: int
-    """Fewest behind the answer."""
-    left: tuple[Left, ...]
-    """Budgets, before and after."""
-    overlaps: tuple[Overlap, ...]
-    """Earlier questions about the same patients."""
-    standing: tuple[Against, ...] = ()
-    """Standing approvals of the pack whose run it says it is, with the limit that holds it all the same."""
-
-    def to_plain(self) -> dict[str, object]:
-        """Return it as JSON can hold it."""
-        return {
-            **self.case.to_plain(),
-            "tables": list(self.tables),
-            "columns": list(self.columns),
-            "figures": list(self.figures),
-            "rows": list(self.rows),
-            "groupings": list(self.groupings),
-            "hospitals": self.hospitals,
-            "counted": self.counted,
-            "minimum": self.minimum,
-            "left": [{"budget": each.budget, "before": each.before, "after": each.after} for each in self.left],
-            "overlaps": [each.to_plain() for each in self.overlaps],
-            "standing": [{"number": each.number, "limit": each.limit} for each in self.standing],
-        }
 
 
 def cases(office: Office) -> Iterator[Case]:
@@ -162,8 +49,16 @@ def cases(office: Office) -> Iterator[Case]:
 
 
 def find(office: Office, identifier: str) -> Case:
-    """Return the request whose id begins so; raise FarrError where there is none, or more than one."""
-    found = [case for case in cases(office) if case.id.startswith(identifier.lower())]
+    """Return the request whose id, or the newest one whose run's id, begins so; raise FarrError where that is not one.
+
+    Of a run whose rounds waited here, the newest that still does stands for all: a word on it is a word on the run.
+    """
+    every, prefix = list(cases(office)), identifier.lower()
+    found = [case for case in every if case.id.startswith(prefix)]
+    if not found:
+        rounds = [(case, case.run) for case in every if case.run is not None and case.run.id.hex().startswith(prefix)]
+        rounds.sort(key=lambda each: (each[0].stand not in {ANSWERED, ENDED}, each[0].arrived, each[1].round))
+        found = list({(run.id, case.analyst): case for case, run in rounds}.values())
     if len(found) != 1:
         raise FarrError(
             "unknown-request",
@@ -220,6 +115,10 @@ def approve(office: Office, case: Case, by: str) -> int:
             "not-held",
             _("{id} needs no approval: the policy allows it").format(id=case.id[:8]),
         )
+    if held.request.run is not None:
+        limits = runs.limits_of(held.request, held.policy, held.hospitals)
+        subject, binding = runs.subject_of(held.request), runs.binding_of(limits)
+        return office.decide(APPROVE, by=by, subject=subject, binding=binding, facts=runs.facts_of(limits))
     facts = {"analyst": question.request.analyst, "purpose": question.request.purpose, "units": held.cost}
     return office.decide(
         APPROVE,
@@ -231,21 +130,27 @@ def approve(office: Office, case: Case, by: str) -> int:
 
 
 def deny(office: Office, case: Case, by: str, reason: str = "") -> int:
-    """Deny a request: it is not answered here, whatever the policy becomes, until another word; return the number."""
+    """Deny a request: it is not answered here, whatever the policy becomes, until another word; return the number.
+
+    Of a round of training, the run is denied: what was answered stays charged, and no other round is answered.
+    """
     _refuse_ended(case)
     facts = {"reason": reason} if reason else {}
-    return office.decide(DENY, by=by, subject=bytes.fromhex(case.id), binding=UNBOUND, facts=facts)
+    return office.decide(DENY, by=by, subject=_subject(case), binding=UNBOUND, facts=facts)
 
 
 def revoke(office: Office, case: Case, by: str) -> int:
-    """Take the last word on a request back: where the policy holds it, it waits again; return the number."""
+    """Take the last word on a request, or on its run, back: where the policy holds it, it waits again.
+
+    Returns the number.
+    """
     _refuse_ended(case)
     if case.word is None or case.word.kind == REVOKE:
         raise FarrError(
             "no-decision",
             _("nobody decided on {id}, so there is nothing to take back").format(id=case.id[:8]),
         )
-    return office.decide(REVOKE, by=by, subject=bytes.fromhex(case.id), binding=UNBOUND)
+    return office.decide(REVOKE, by=by, subject=_subject(case), binding=UNBOUND)
 
 
 def _case(office: Office, request: bytes, signed: Signed, arrived: int, *, answered: bool, over: bool) -> Case:
@@ -263,6 +168,9 @@ def _case(office: Office, request: bytes, signed: Signed, arrived: int, *, answe
         else:
             if over:
                 found, stand, rule, detail = None, ENDED, OVER, ""
+    connection = office.bench.connection
+    read = requests.asked_for(signed)
+    on_run = runs.last_word(connection, read)
     return Case(
         id=request.hex(),
         asked=asked,
@@ -272,13 +180,20 @@ def _case(office: Office, request: bytes, signed: Signed, arrived: int, *, answe
         stand=stand,
         rule=rule,
         detail=detail,
-        word=approvals.last_word(office.bench.connection, request),
+        word=on_run or approvals.last_word(connection, request),
         judged=found,
+        request=read,
+        trained=Ledger(connection=connection).trained(read),
     )
 
 
+def _subject(case: Case) -> bytes:
+    """Return what a word on a case is about: the request, or the run of training that it is a round of."""
+    return bytes.fromhex(case.id) if case.request.run is None else runs.subject_of(case.request)
+
+
 def _question(case: Case) -> Question:
-    _refuse_ended(case)
+    _refuse_ended(case, to_answer=True)
     if case.rule == OVER:
         raise FarrError(
             "ended",
@@ -292,12 +207,16 @@ def _question(case: Case) -> Question:
     return case.judged.question
 
 
-def _refuse_ended(case: Case) -> None:
+def _refuse_ended(case: Case, *, to_answer: bool = False) -> None:
     """Raise FarrError for a request that no word can change any more.
 
     Guarantee: the coordinator's word that a request is over keeps nobody from denying it or taking an approval back.
-    Test: tests/farr/test_approving.py::test_what_the_coordinator_calls_over_can_be_taken_back_but_not_approved.
+    Nor does it that a round of training was answered: the word is on the rounds to come. Tests:
+    tests/farr/test_approving.py::test_what_the_coordinator_calls_over_can_be_taken_back_but_not_approved,
+    tests/farr/test_approving_runs.py::test_a_word_taken_back_in_mid_run_stops_the_rest.
     """
+    if case.run is not None and not to_answer:
+        return
     if case.stand == ANSWERED:
         raise FarrError(
             "answered",
@@ -315,7 +234,10 @@ def _left(office: Office, policy: Policy, question: Question) -> tuple[Left, ...
         ("purpose", policy.purposes.get(purpose, 0) - spent.purpose),
         ("period", policy.units_per_period - spent.period),
     )
-    return tuple(Left(budget=name, before=left, after=left - question.cost) for name, left in caps)
+    # Of a run that was not begun, what all of it comes to; of one that was, what is left of it.
+    run = question.request.run
+    due = question.cost if run is None else run.rho_units - question.trained.units
+    return tuple(Left(budget=name, before=left, after=left - due) for name, left in caps)
 
 
 def _standing(office: Office, case: Case) -> tuple[Against, ...]:
@@ -334,6 +256,8 @@ def _standing(office: Office, case: Case) -> tuple[Against, ...]:
 
 def _figure(aggregate: Aggregate) -> str:
     """Return what is measured, in words; of which rows, where they are fewer than the part's."""
+    if aggregate.step is not None:
+        return run_words.step_in_words(aggregate.step)
     columns_read = ", ".join(column for column in (aggregate.column, *aggregate.columns) if column is not None)
     of = "" if aggregate.where == EVERYTHING else f" WHERE {in_words(aggregate.where)}"
     return f"{aggregate.statistic}({columns_read}){of}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from farr.hospital import run_words
 from farr.texts import _
 from node.authority.policy import Policy
+from node.authority.training import MODELS, Training
 from queries.cost.accounting import epsilon_of, rho_of_units
 
 MOST_DIGITS = 12
@@ -19,6 +21,7 @@ def in_words(policy: Policy) -> Iterator[str]:
     yield from _among_whom(policy)
     yield from _how_much(policy)
     yield from _approvals(policy)
+    yield from _training(policy.training)
 
 
 def remarks(policy: Policy) -> Iterator[str]:
@@ -38,6 +41,13 @@ def remarks(policy: Policy) -> Iterator[str]:
         yield _("tables is an empty list, so no question is answered.")
     if policy.own_row:
         yield _("own_row = true: figures of this hospital alone may be released, with noise.")
+    if policy.training is None:
+        yield _(
+            "There is no [training] table, so nothing is trained. To allow it, copy that table from "
+            "`farr node policy default`; as it stands there, it allows regressions and neither networks nor apps."
+        )
+    elif policy.training.unsandboxed_apps:
+        yield _("unsandboxed_apps = true: where this machine can make no sandbox, an app can read what the node can.")
 
 
 def epsilon(units: int) -> str:
@@ -115,6 +125,33 @@ def _approvals(policy: Policy) -> Iterator[str]:
         yield _("A question dearer than epsilon {epsilon} waits for a person's approval.").format(
             epsilon=epsilon(policy.approval_above_units)
         )
+
+
+def _training(training: Training | None) -> Iterator[str]:
+    if training is None or (training.models, training.networks, training.apps) == ((), (), ()):
+        yield _("Nothing is trained.")
+        return
+    models = [model for model in MODELS if training.models is None or model in training.models]
+    yield _("Models that may be trained: {models}; a whole run counts as one question and is approved once.").format(
+        models=_listed([_(run_words.MODELS[model]) for model in models], _("none"))
+    )
+    if training.networks is None:
+        yield _("Any neural network may be trained.")
+    elif training.networks:
+        yield _("Neural networks that may be trained: {digests}.").format(digests=_digests(training.networks))
+    if training.apps:
+        yield _(
+            "Flower apps of researchers that may run: {digests}; at most {minutes} minutes a round and {size} MB of "
+            "memory."
+        ).format(digests=_digests(training.apps), minutes=training.most_app_minutes, size=training.most_app_megabytes)
+        if training.unsandboxed_apps:
+            yield _("They may run without a sandbox where this machine can make none, because: {reason}").format(
+                reason=training.unsandboxed_reason
+            )
+
+
+def _digests(digests: tuple[bytes, ...]) -> str:
+    return ", ".join(f"{digest.hex()[: run_words.SHOWN]}…" for digest in digests)
 
 
 def _listed(names: tuple[str, ...] | list[str], nothing: str) -> str:

@@ -27,6 +27,14 @@ FORMS = (
     N_("costs {cost}, left {left}"),
     N_("costs {cost}, at most {most}"),
     N_("costs {cost}, without approval at most {most}"),
+    N_("trains a {model} model"),
+    N_("trains the network {digest}"),
+    N_("runs the app {digest}"),
+    N_("an app that runs for {seconds} s, at most {most} s"),
+    N_("an app that is sent {size} MB, at most {most} MB"),
+    N_("{count} rounds of the run were answered, at most {most}"),
+    N_("an earlier round of the run was of another design, length or price"),
+    N_("trains a model, and policy.toml has no [training]"),
     N_("{part} of {table}.{column}"),
     N_("{table}.{column} from {first} to {last}"),
     N_("{table}.{column} by {level}"),
@@ -42,6 +50,12 @@ WORDS = (
 _WORDED = ("part", "first", "last", "level")
 
 _REMEDY = N_("change {rule} in policy.toml where the hospital wants such questions answered")
+
+REMEDIES = (
+    N_("copy [training] from `farr node policy default` to the end of policy.toml where the hospital wants to train"),
+    N_("the analyst can ask the rest as a new run"),
+)
+"""Other remedies that `node/authority/` writes."""
 
 _PRICE = re.compile(r"\d+ units \((epsilon [^)]+)\)")
 

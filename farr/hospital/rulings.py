@@ -11,6 +11,7 @@ from farr.hospital.office import Office
 from farr.texts import _
 from node.authority.judging import Question, Ruling, judge, trace
 from node.authority.reach import check_reach
+from node.authority.runs import check_run
 from node.books.ledger import Ledger
 from node.part import question_of
 from protocols import checks
@@ -123,6 +124,7 @@ def _question(office: Office, found: _Found) -> Question:
     shares = honest(request.minimum, request.trust, len(office.roster.nodes)) if message is None else message.honest
     compiled = bench.compiler.compile(request.plan, request.rho_units, shares)
     check_reach(request, compiled.plan, roster=office.roster, catalogue=catalogue)
+    check_run(request, compiled.plan)
     return question_of(
         bench.member,
         request=request,

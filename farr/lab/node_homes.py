@@ -16,17 +16,18 @@ def furnish(folder: Path, hospital: Hospital, mapping: Path | None, policy: str)
     files.create_private(folder / policies.FILE, policy.encode())
 
 
-def policy_with(lifetime_epsilon: float) -> str:
+def policy_with(lifetime_epsilon: float, **changes: str) -> str:
     """Return the default policy with another budget for life, for a lab, where time is short and everybody is known.
 
     All of the budget may go to statistics or to research, and in one month; and the hospitals of a lab, which all join
-    in one minute, count at once.
+    in one minute, count at once. ``changes``: other values as well, such as ``networks='"all"'``, as TOML writes them.
     """
     policy = policy_of(
         lifetime_epsilon=repr(lifetime_epsilon),
         epsilon_per_period=repr(lifetime_epsilon),
         statistics=repr(lifetime_epsilon),
         newcomer_days="0",
+        **changes,
     )
     return policy.replace("# research = 3.0\n", f"research = {lifetime_epsilon!r}\n")
 

@@ -130,10 +130,12 @@ def prepare(
     hospitals: int,
     statement: str = "",
     earlier: Sequence[Floats] | None = None,
+    rho_units: int | None = None,
 ) -> Asking:
     """Price a question to a federation of ``hospitals``; raise FarrError, Rejected or QueryError where it cannot be.
 
-    ``earlier``: block by block the sums of an earlier release of the same plan, for what to expect.
+    ``earlier``: block by block the sums of an earlier release of the same plan, for what to expect. ``rho_units``: the
+    price, whatever the terms say.
     """
     sites = len(question.sites)
     minimum = -(-sites * SHARE_NEEDED[0] // SHARE_NEEDED[1]) if terms.minimum is None else terms.minimum
@@ -146,7 +148,7 @@ def prepare(
     if terms.within and terms.epsilon is not None:
         raise FarrError("terms", _("--within and --epsilon both set the price"), remedy=_("give one of the two"))
     shared = sharing(hospitals, terms.trust, minimum)
-    asked = units(rho_of(EPSILON if terms.epsilon is None else terms.epsilon))
+    asked = units(rho_of(EPSILON if terms.epsilon is None else terms.epsilon)) if rho_units is None else rho_units
     asking = Asking(
         question=question,
         statement=statement,
@@ -157,7 +159,7 @@ def prepare(
         measurement=measure(question, asked, catalogue, shared),
         earlier=earlier,
     )
-    return _priced(asking, catalogue) if terms.within else asking
+    return _priced(asking, catalogue) if terms.within and rho_units is None else asking
 
 
 def at_price(asking: Asking, rho_units: int, catalogue: Catalogue) -> Asking:

@@ -22,14 +22,15 @@ from queries.agreed.catalogue import Catalogue
 from queries.answers.answer import answers, with_small_cells
 from queries.answers.foresight import NORMAL_95, expected_half_widths
 from queries.answers.quantity import Floats
+from queries.asked import rounds
 from queries.asked.canonical import decode
-from queries.asked.check import check
 from queries.asked.plan import Plan
+from queries.asked.rounds import OtherCatalogueError
 from queries.asked.view import Pages, check_pages
 from queries.cost.accounting import rho_of_units
 from queries.cost.measurement import Measurement, calibrate, check_headroom
 from queries.cost.sensitivity import of_tally
-from queries.cost.tally import tally
+from queries.cost.tally import Tally
 
 KEPT_BACK = (
     Note.NOTE_OWN_ROW_WITHHELD,
@@ -64,15 +65,18 @@ def roster_of(signed: Signed) -> int:
     return checks.parse(AnnouncementMessage, announced.body).roster
 
 
-def open_release(signed: Signed, known: Known, roster: Roster) -> Opened:
+def open_release(signed: Signed, known: Known, roster: Roster, vector: bytes = b"") -> Opened:
     """Verify a release by its ``roster``; raise Rejected or QueryError where anything in it does not fit.
+
+    ``vector`` is the sum where it came beside the release.
 
     Guarantee: the sum answers the request inside it, which its analyst signed; at least m hospitals are in it, and the
     records of at least as many of those that the analyst named as the request demands; m, c, h, the noise and the price
     follow from the roster and the request alone. Test:
     tests/farr/test_client.py::test_a_release_that_was_tampered_with_is_refused.
     """
-    release = releases.read(signed, federation=roster.federation, coordinator_key=roster.coordinator.identity_key)
+    coordinator = roster.coordinator.identity_key
+    release = releases.read(signed, federation=roster.federation, coordinator_key=coordinator, vector=vector)
     announcement = announcements.read(release.announcement, roster=roster, now=release.released_at)
     request = announcement.request
     if release.id != request.id:
@@ -85,18 +89,18 @@ def open_release(signed: Signed, known: Known, roster: Roster) -> Opened:
         raise Rejected("too-few", f"of the {len(request.sites)} that were asked")
     if release.masks != releases.MASKS:
         raise Rejected("protocol-version", "masks")
-    plan = decode(Plan, request.plan)
-    if plan.catalogue != known.catalogue.digest:
-        raise Rejected("wrong-catalogue", "release")
-    check(plan, known.catalogue)
-    measurement = _measure(plan, request.rho_units, announcement, known.catalogue)
+    try:
+        layout = rounds.read(request.plan, known.catalogue)
+    except OtherCatalogueError:
+        raise Rejected("wrong-catalogue", "release") from None
+    measurement = _measure(layout, request.rho_units, announcement, known.catalogue)
     if len(release.vector) != sum(block.entries for block in measurement.blocks):
         raise Rejected("wrong-length", "release")
     return Opened(
         release=release,
         announcement=announcement,
         digest=releases.digest_of(signed),
-        plan=plan,
+        plan=layout.plan,
         measurement=measurement,
     )
 
@@ -108,6 +112,11 @@ def sums(opened: Opened) -> tuple[Floats, ...]:
         found.append(whole[start : start + block.entries] / block.grid)
         start += block.entries
     return tuple(found)
+
+
+def answered(opened: Opened) -> tuple[str, ...]:
+    """Return the hospitals that were asked and whose records are in the sum."""
+    return _answered(opened.release, opened.announcement.request)
 
 
 def check_answers(opened: Opened, asked: Request) -> None:
@@ -197,8 +206,7 @@ def result_of(opened: Opened, known: Known, *, asked: Request | None = None) -> 
     )
 
 
-def _measure(plan: Plan, rho_units: int, announcement: Announcement, catalogue: Catalogue) -> Measurement:
-    layout = tally(plan, catalogue)
+def _measure(layout: Tally, rho_units: int, announcement: Announcement, catalogue: Catalogue) -> Measurement:
     sensitivities = of_tally(layout, catalogue.sites_per_patient)
     measurement = calibrate(layout, sensitivities, rho_of_units(rho_units), announcement.honest)
     check_headroom(layout, measurement, len(announcement.contributors), catalogue.rows_per_site)

@@ -9,7 +9,7 @@ from farr.errors import FarrError
 from farr.problems import advice
 from farr.texts import N_, _
 from protocols.codes import ADVICE
-from protocols.wire_pb2 import RequestStatus, State
+from protocols.wire_pb2 import RequestStatus, Run, State
 
 FINAL = (State.STATE_ANSWERED, State.STATE_FAILED, State.STATE_CANCELLED, State.STATE_EXPIRED)
 """A request in one of these states changes no more."""
@@ -40,6 +40,28 @@ SITE_WORDS = {
 """What a hospital does with a request, for people; else the code with which it refused."""
 
 _NO_REFUSALS = tuple(word for word in SITE_WORDS if word != "paused")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """Which round of which run of training a request is."""
+
+    id: str
+    """Of the run, hex."""
+    round: int
+    """1, 2, 3 and so on."""
+    rounds: int
+    """Most rounds of the run."""
+    rho_units: int
+    """Most that the whole run costs, in ledger units."""
+
+    def in_words(self) -> str:
+        """Return it for people, in the language in use."""
+        return _("round {round} of {rounds} of run {id}").format(round=self.round, rounds=self.rounds, id=self.id[:8])
+
+    def to_plain(self) -> dict[str, object]:
+        """Return it as JSON can hold it."""
+        return {"id": self.id, "round": self.round, "rounds": self.rounds, "rho_units": self.rho_units}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +105,8 @@ class RequestState:
     """Id of the release that answers it, hex; empty where there is none."""
     reused: bool
     """Whether that release had answered the same question before, so this one cost nothing."""
+    run: RunState | None = None
+    """Which round of training it is; None: none."""
 
     @property
     def refusals(self) -> dict[str, tuple[str, ...]]:
@@ -122,6 +146,7 @@ class RequestState:
             "code": self.code,
             "release": self.release,
             "reused": self.reused,
+            "run": None if self.run is None else self.run.to_plain(),
         }
 
 
@@ -146,7 +171,12 @@ def read(status: RequestStatus) -> RequestState:
         code=status.code,
         release=status.release.hex(),
         reused=status.reused,
+        run=_run(status.run) if status.HasField("run") else None,
     )
+
+
+def _run(run: Run) -> RunState:
+    return RunState(id=run.id.hex(), round=run.round, rounds=run.rounds, rho_units=run.rho_units)
 
 
 def in_words(state: RequestState, now: float) -> str:

@@ -21,14 +21,32 @@ def keep(home: Path, identifier: bytes, signed: Signed) -> None:
     files.replace(home / FOLDER / f"{identifier.hex()}.bin", signed.SerializeToString(deterministic=True))
 
 
-def find(home: Path, identifier: bytes, roster: Roster) -> Request | None:
-    """Return a request that was made from this home, its signature verified; None where there is none."""
+def kept(home: Path, identifier: bytes) -> Signed | None:
+    """Return the bytes of a request that was made from this home; None where there is none."""
     try:
-        signed = Signed.FromString((home / FOLDER / f"{identifier.hex()}.bin").read_bytes())
+        return Signed.FromString((home / FOLDER / f"{identifier.hex()}.bin").read_bytes())
     except FileNotFoundError:
         return None
+
+
+def of_run(home: Path, run: bytes) -> tuple[Request, ...]:
+    """Return the rounds of a run of training that were asked from this home, by number and then by time."""
+    found = []
+    for path in (home / FOLDER).glob("*.bin"):
+        signed = Signed.FromString(path.read_bytes())
+        if checks.parse(RequestMessage, signed.body).run.id == run:
+            found.append((request.asked_for(signed), path.stem))
+    asked = [each for each, name in found if each.id.hex() == name]
+    return tuple(sorted(asked, key=lambda each: (each.run.round if each.run else 0, each.created_at)))
+
+
+def find(home: Path, identifier: bytes, roster: Roster) -> Request | None:
+    """Return a request that was made from this home, its signature verified; None where there is none."""
+    signed = kept(home, identifier)
+    if signed is None:
+        return None
     made_at = checks.parse(RequestMessage, signed.body).created_at
-    kept = request.read_form(signed, roster=roster, now=made_at)
-    if kept.id != identifier:
+    made = request.read_form(signed, roster=roster, now=made_at)
+    if made.id != identifier:
         raise Rejected("replayed", "a kept request under another's name")
-    return kept
+    return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from node.authority.reads import keys, terms
 from queries.asked.plan import AttributeKey, Plan, SiteIs, SiteKey
@@ -19,20 +19,23 @@ def alike(plan: Plan, site: str, described: Mapping[str, Mapping[str, str]]) -> 
     Hospitals are counted as asked: some of a group may drop out of the round, or keep their own records back, so a
     group of just k may rest on fewer. The noise is the same for all that.
     """
-    own = _side(plan, site, described[site])
-    return sum(_side(plan, member, facts) == own for member, facts in described.items())
+    told = [key for part in plan.parts for key in keys(part) if isinstance(key, (SiteKey, AttributeKey))]
+    sided = [term for part in plan.parts for term in terms(part) if isinstance(term, SiteIs)]
+    own = _side(told, sided, site, described[site])
+    return sum(_side(told, sided, member, facts) == own for member, facts in described.items())
 
 
-def _side(plan: Plan, site: str, attributes: Mapping[str, str]) -> tuple[str, ...]:
+def _side(
+    told: Sequence[SiteKey | AttributeKey], sided: Sequence[SiteIs], site: str, attributes: Mapping[str, str]
+) -> tuple[str, ...]:
     """Return which cells and which sides of conditions a hospital is in: the plan cannot tell apart two that agree."""
     sides = []
-    for key in (key for part in plan.parts for key in keys(part)):
+    for key in told:
         if isinstance(key, SiteKey):
             sides.append(site if site in key.sites else "")
-        elif isinstance(key, AttributeKey):
+        else:
             sides.append(attributes.get(key.attribute, ""))
-    for term in (term for part in plan.parts for term in terms(part)):
-        if isinstance(term, SiteIs):
-            value = site if term.attribute is None else attributes.get(term.attribute)
-            sides.append("unknown" if value is None else "in" if value in term.codes else "out")
+    for term in sided:
+        value = site if term.attribute is None else attributes.get(term.attribute)
+        sides.append("unknown" if value is None else "in" if value in term.codes else "out")
     return tuple(sides)

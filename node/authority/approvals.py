@@ -1,7 +1,8 @@
 """Approvals: whether a person's word covers a request that the policy holds, and exactly what that word was about.
 
-An approval is of one request, or standing: of the runs of a signed pack (``standing.py``). The last word on a request
-counts; a word that was given for another policy file, or another cost, is none.
+An approval is of one request, of all rounds of a run of training (``runs.py``), or standing: of the runs of a signed
+pack (``standing.py``). The last word on a request, or on a run, counts; a word that was given for another policy file,
+or another cost, is none.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from node.authority import standing
+from node.authority import runs, standing
 from node.authority.decisions import APPROVE, DENY, REVOKE, STANDING, WITHDRAW, Decision, Decisions
 from protocols.hashing import digest
 from protocols.request import Request
@@ -79,13 +80,17 @@ def covering(connection: sqlite3.Connection, held: Held) -> Cover | None:
     """Return the approval that covers a request that the policy holds, or None: it stays held.
 
     Guarantee: an approval covers the request that was looked at, under the policy that held it, and no other; a denied
-    or revoked one is covered by nothing, standing approvals included. Tests: tests/node/test_approvals.py.
+    or revoked one is covered by nothing, standing approvals included. A round of training is covered by the word on its
+    run. Tests: tests/node/test_approvals.py, tests/node/test_runs.py.
     """
     newest = last_word(connection, held.request.id)
     if newest is not None and newest.kind != APPROVE:
         return None
     if newest is not None and newest.binding == held.binding:
         return Cover(decision=newest.number, standing=False)
+    if held.request.run is not None:
+        approved = runs.covering(connection, held.request, held.policy, held.hospitals)
+        return None if approved is None else Cover(decision=approved, standing=False)
     number = standing.covering(
         connection,
         request=held.request,
@@ -97,18 +102,21 @@ def covering(connection: sqlite3.Connection, held: Held) -> Cover | None:
     return None if number is None else Cover(decision=number, standing=True)
 
 
-def holds(connection: sqlite3.Connection, number: int, request: bytes) -> bool:
+def holds(connection: sqlite3.Connection, number: int, request: Request) -> bool:
     """Return whether nobody has taken a decision back that covered a request a moment ago.
 
     Guarantee: asked inside the transaction that charges, so no answer is charged on a word that was taken back before.
-    Test: tests/node/test_approvals.py::test_a_word_taken_back_while_records_are_read_answers_nothing.
+    Tests: tests/node/test_approvals.py::test_a_word_taken_back_while_records_are_read_answers_nothing,
+    tests/node/test_runs.py::test_a_word_on_a_run_taken_back_while_records_are_read_answers_nothing.
     """
     decisions = Decisions(connection=connection)
-    decision, newest = decisions.numbered(number), last_word(connection, request)
+    decision, newest = decisions.numbered(number), last_word(connection, request.id)
     if decision is None or (newest is not None and newest.kind != APPROVE):
         return False
     if decision.kind == STANDING:
         return decisions.newest((WITHDRAW,), standing.subject_of(number)) is None
+    if request.run is not None and decision.subject == runs.subject_of(request):
+        newest = runs.last_word(connection, request)
     return newest is not None and newest.number == number
 
 
@@ -117,7 +125,11 @@ def last_word(connection: sqlite3.Connection, request: bytes) -> Decision | None
     return Decisions(connection=connection).newest((APPROVE, DENY, REVOKE), request)
 
 
-def denied(connection: sqlite3.Connection, request: bytes) -> bool:
-    """Return whether the operator denied a request: it is not answered then, also where the policy would allow it."""
-    newest = last_word(connection, request)
-    return newest is not None and newest.kind == DENY
+def denied(connection: sqlite3.Connection, request: Request) -> bool:
+    """Return whether the operator denied a request or its run: not answered then, also where the policy would allow it.
+
+    Guarantee: a denied run is over, whatever the policy becomes. Test:
+    tests/node/test_runs.py::test_a_denied_run_is_not_answered_although_the_policy_would_allow_it.
+    """
+    words = (last_word(connection, request.id), runs.last_word(connection, request))
+    return any(word is not None and word.kind == DENY for word in words)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
 from node.authority.policy import FILE, PERIODS, Policy, PolicyError
-from node.authority.reads import keys, terms
+from node.authority.reads import handed, keys, terms
 from queries.agreed.catalogue import Catalogue, CodeColumn, CodeSet, DateColumn, Table
 from queries.asked.plan import CodeKey, DateKey, During, Members, Part
 
@@ -36,7 +36,11 @@ def too_fine_days(part: Part, unit: str, catalogue: Catalogue) -> Iterator[str]:
     """Yield what of a part tells days apart more finely than by ``unit``, in words.
 
     A key must not be finer than the unit. A window or a condition on days must begin where a unit begins and end where
-    one ends (or at the bounds of the column), so that no combination of them singles out part of a unit.
+    one ends (or at the bounds of the column), so that no combination of them singles out part of a unit. An app that is
+    handed a column of days tells each day apart.
+
+    Guarantee: no days are told apart by handing them to an app. Test:
+    tests/node/test_judging.py::test_an_app_tells_apart_all_that_it_is_handed.
     """
     table = catalogue.table(part.table)
     for key in keys(part):
@@ -45,16 +49,24 @@ def too_fine_days(part: Part, unit: str, catalogue: Catalogue) -> Iterator[str]:
                 yield f"{key.part} of {part.table}.{key.column}"
             elif not _whole(table, key.column, key.first, key.last, unit):
                 yield f"{part.table}.{key.column} from {key.first} to {key.last}"
+    for name in handed(part):
+        if isinstance(table.column(name), DateColumn) and PERIODS.index("day") < PERIODS.index(unit):
+            yield f"day of {part.table}.{name}"
     for term in terms(part):
         if isinstance(term, During) and not _whole(table, term.column, term.first, term.last, unit):
             yield f"{part.table}.{term.column} from {term.first or 'the first day'} to {term.last or 'the last day'}"
 
 
 def too_fine_codes(part: Part, name: str, level: str, catalogue: Catalogue) -> Iterator[str]:
-    """Yield what of a part tells codes of a list apart more finely than one of its levels, in words."""
+    """Yield what of a part tells codes of a list apart more finely than one of its levels, in words.
+
+    Guarantee: no codes are told apart by handing them to an app. Test:
+    tests/node/test_judging.py::test_an_app_tells_apart_all_that_it_is_handed.
+    """
     table = catalogue.table(part.table)
     asked = [(key.column, key.level) for key in keys(part) if isinstance(key, CodeKey)]
     asked += [(term.column, term.level) for term in terms(part) if isinstance(term, Members)]
+    asked += [(column, None) for column in handed(part)]
     for column_name, asked_level in dict.fromkeys(asked):
         column = table.column(column_name)
         if isinstance(column, CodeColumn) and column.codes.name == name:

@@ -7,19 +7,20 @@ at a record.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from node.authority import finest, reads
+from node.authority import finest, reads, runs, training
 from node.authority.alike import alike
 from node.authority.policy import FEAR, Policy
-from node.books.ledger import Spent
+from node.authority.runs import priced
+from node.authority.training import Check, Told
+from node.books.ledger import NO_ROUND, Spent, Trained
 from protocols.request import Request
 from protocols.roster import Roster
 from queries.agreed.catalogue import Catalogue
 from queries.asked.plan import Part as PlanPart
 from queries.asked.plan import Plan
-from queries.cost.accounting import epsilon_of, rho_of_units
 
 
 class Outcome(Enum):
@@ -42,10 +43,15 @@ class Ruling:
     """The key of the policy that decided; empty: none stood against it."""
     code: str = ""
     """One of protocols/codes.py; empty where it is allowed."""
-    detail: str = ""
-    """What was compared with what, for the operator."""
+    told: Told = ""
+    """The detail, or what writes it."""
     remedy: str = ""
     """What the operator could change, or what to ask instead."""
+
+    @property
+    def detail(self) -> str:
+        """Return what was compared with what, for the operator."""
+        return self.told if isinstance(self.told, str) else self.told()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +76,8 @@ class Question:
     """Hospitals of the roster that this node has known long enough; itself always."""
     spent: Spent
     """What was charged so far."""
+    trained: Trained = NO_ROUND
+    """Of that, for the run of training that the request is a round of."""
     asked: tuple[str, ...]
     """Hospitals whose records are asked for: those of the round, or before it those of the request."""
     contributors: tuple[str, ...] = ()
@@ -121,6 +129,8 @@ def _rules(policy: Policy, question: Question) -> Iterator[Ruling]:
     finest.check_names(policy, question.catalogue)
     yield from _who(policy, question)
     yield from _what(policy, question)
+    yield from map(_checked, training.checks(policy.training, question.plan))
+    yield from map(_checked, runs.checks(question.request, question.trained))
     yield from _among_whom(policy, question)
     yield from _how_much(policy, question)
     yield from _by_whom(policy, question)
@@ -189,8 +199,12 @@ def _among_whom(policy: Policy, question: Question) -> Iterator[Ruling]:
 
 
 def _how_much(policy: Policy, question: Question) -> Iterator[Ruling]:
-    cost, spent = question.cost, question.spent
-    yield _budget("most_epsilon_per_question", cost, policy.most_units_per_question, "cost-limit")
+    # Of a run, all of it counts: against the limit on one question always, against budgets before its first round.
+    run, cost, spent = question.request.run, question.cost, question.spent
+    whole = cost if run is None else run.rho_units
+    yield _budget("most_epsilon_per_question", whole, policy.most_units_per_question, "cost-limit")
+    if not question.trained.rounds:
+        cost = whole
     lifetime, purpose = policy.lifetime_units, policy.purposes.get(question.request.purpose, 0)
     yield _budget("lifetime_epsilon", cost, lifetime - spent.lifetime, "budget")
     yield _budget(f"purposes.{question.request.purpose}", cost, purpose - spent.purpose, "budget")
@@ -199,7 +213,9 @@ def _how_much(policy: Policy, question: Question) -> Iterator[Ruling]:
 
 def _by_whom(policy: Policy, question: Question) -> Iterator[Ruling]:
     # Before the round as in it, the price counts: what is charged moves by a hair with the hospitals of the round.
-    purpose, cost = question.request.purpose, question.request.rho_units
+    # Of a round of training, the price of its whole run: many cheap rounds need a person's word as one dear one does.
+    purpose, run = question.request.purpose, question.request.run
+    cost = question.request.rho_units if run is None else run.rho_units
     yield _rule(
         "approval_purposes",
         not policy.approves(purpose),
@@ -210,7 +226,7 @@ def _by_whom(policy: Policy, question: Question) -> Iterator[Ruling]:
     yield _rule(
         "approval_above_epsilon",
         cost <= policy.approval_above_units,
-        f"costs {_epsilon(cost)}, without approval at most {_epsilon(policy.approval_above_units)}",
+        lambda: f"costs {priced(cost)}, without approval at most {priced(policy.approval_above_units)}",
         code="approval",
         outcome=Outcome.HELD,
     )
@@ -219,24 +235,21 @@ def _by_whom(policy: Policy, question: Question) -> Iterator[Ruling]:
 _REMEDY = "change {rule} in policy.toml where the hospital wants such questions answered"
 
 
-def _rule(
-    rule: str, holds: object, detail: str, *, code: str = "policy", outcome: Outcome = Outcome.WITHHELD
-) -> Ruling:
+def _rule(rule: str, holds: object, told: Told, *, code: str = "policy", outcome: Outcome = Outcome.WITHHELD) -> Ruling:
     if holds:
-        return Ruling(outcome=Outcome.ALLOWED, rule=rule, detail=detail)
+        return Ruling(outcome=Outcome.ALLOWED, rule=rule, told=told)
     remedy = "approve or deny it: farr node approvals" if outcome is Outcome.HELD else _REMEDY.format(rule=rule)
-    return Ruling(outcome=outcome, rule=rule, code=code, detail=detail, remedy=remedy)
+    return Ruling(outcome=outcome, rule=rule, code=code, told=told, remedy=remedy)
+
+
+def _checked(check: Check) -> Ruling:
+    ruling = _rule(check.rule, check.holds, check.told, code=check.code)
+    return replace(ruling, remedy=check.remedy) if ruling.remedy and check.remedy else ruling
 
 
 def _budget(rule: str, cost: int, left: int, code: str) -> Ruling:
-    detail = f"costs {_epsilon(cost)}, left {_epsilon(max(0, left))}"
-    if rule == "most_epsilon_per_question":
-        detail = f"costs {_epsilon(cost)}, at most {_epsilon(left)}"
-    return _rule(rule, cost <= left, detail, code=code)
-
-
-def _epsilon(units: int) -> str:
-    return f"{units} units (epsilon {epsilon_of(rho_of_units(units)):.3g})"
+    word = "at most" if rule == "most_epsilon_per_question" else "left"
+    return _rule(rule, cost <= left, lambda: f"costs {priced(cost)}, {word} {priced(max(0, left))}", code=code)
 
 
 def _newcomers(sites: tuple[str, ...], counted: frozenset[str]) -> str:

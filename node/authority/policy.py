@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from node.authority.policy_file import ALL, MOST_BYTES, NONE, PolicyError, Values, read_values
 from node.authority.policy_text import DEFAULT
+from node.authority.training import TABLE, Training, read_training
 from protocols.farrsum.parameters import Trust
 from protocols.mandate import AUDITOR, AUTHORITIES
 
@@ -53,7 +54,7 @@ KEYS = (
     "purposes",
     "finest",
 )
-"""Every key, in the order of the default file. Each is needed."""
+"""Every key, in the order of the default file, before [training]. Each is needed."""
 
 _ASKING = tuple(authority for authority in AUTHORITIES if authority != AUDITOR)
 
@@ -102,6 +103,8 @@ class Policy:
     """Finest part of the calendar that may be told apart, one of PERIODS."""
     finest: Mapping[str, str]
     """By code set, the finest of its levels that may be told apart."""
+    training: Training | None
+    """What may be trained; None: the file has no such table, and nothing may."""
     digest: bytes = field(repr=False)
     """SHA-256 of the file: what an approval is bound to."""
 
@@ -122,7 +125,9 @@ def load(path: Path) -> Policy:
     """Read the policy as it is now; raise PolicyError for anything but a complete and correct one.
 
     Guarantee: fail-closed. Nothing has a default: a missing file, a missing key, an unknown key or a value out of
-    range means that no question is answered. Test: tests/node/test_policy.py::test_a_wrong_policy_answers_nothing.
+    range means that no question is answered. Only [training] may be missing: nothing is trained then. Tests:
+    tests/node/test_policy.py::test_a_wrong_policy_answers_nothing,
+    tests/node/test_policy.py::test_a_policy_from_before_training_trains_nothing.
     """
     try:
         source = path.read_bytes()
@@ -136,7 +141,7 @@ def load(path: Path) -> Policy:
 def parse(source: bytes, file: str) -> Policy:
     """Read a policy's text; raise PolicyError, naming the key and what to write, for anything wrong."""
     values = read_values(source, file)
-    values.only(KEYS)
+    values.only(KEYS, also=(TABLE,))
     finest_time, finest = _finest(values.table("finest"))
     return Policy(
         authorities=values.names("authorities", _ASKING),
@@ -159,6 +164,7 @@ def parse(source: bytes, file: str) -> Policy:
         purposes=_purposes(values.table("purposes")),
         finest_time=finest_time,
         finest=finest,
+        training=read_training(values.table(TABLE)) if TABLE in values.values else None,
         digest=hashlib.sha256(source).digest(),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ NONE = "none"
 
 MOST_BYTES = 1 << 16
 """Longest accepted file."""
+
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class PolicyError(ProtocolError):
@@ -46,10 +49,10 @@ class Values:
     within: str = ""
     """Name of the table of the file; empty: the file itself."""
 
-    def only(self, known: Sequence[str]) -> None:
-        """Refuse a key that is not known, then one that is not there: nothing has a default."""
-        for key in sorted(self.values.keys() - set(known)):
-            self.refuse(key, "is not a known key", "use " + ", ".join(known))
+    def only(self, known: Sequence[str], also: Sequence[str] = ()) -> None:
+        """Refuse a key that is not known, then one that is not there: nothing has a default. ``also`` may be there."""
+        for key in sorted(self.values.keys() - {*known, *also}):
+            self.refuse(key, "is not a known key", "use " + ", ".join((*known, *also)))
         for key in known:
             if key not in self.values:
                 self.refuse(key, "is missing", "add it: nothing has a default")
@@ -106,6 +109,25 @@ class Values:
         if known and (unknown := sorted(set(value) - set(known))):
             self.refuse(key, f"{unknown[0]!r} is not known", "use " + ", ".join(f'"{word}"' for word in known))
         return tuple(sorted(set(value)))
+
+    def text(self, key: str, most: int) -> str:
+        """Return a text of at most so many characters, on one line; it may be empty."""
+        value = self.values[key]
+        if not isinstance(value, str) or len(value) > most or not (value.isprintable() or not value):
+            self.refuse(key, f"is not a text of one line and at most {most} characters", f'write {key} = "..."')
+        return value
+
+    def digests(self, key: str, *, everything: bool = True) -> tuple[bytes, ...] | None:
+        """Return digests of 32 bytes, written in hex, sorted, or None for all where that may be said."""
+        value = self.values[key]
+        if everything and value == ALL:
+            return None
+        listed = value if isinstance(value, list) else [None]
+        found = {bytes.fromhex(each) for each in listed if isinstance(each, str) and _DIGEST.fullmatch(each)}
+        if len(found) != len(listed):
+            words = f'"{ALL}", "{NONE}" or ' if everything else ""
+            self.refuse(key, "is no list of digests", f"write {words}a list of digests, each of 64 digits of hex, once")
+        return tuple(sorted(found))
 
     def named(self, key: str) -> str:
         """Return the key itself where it is a name that travels in requests."""

@@ -87,5 +87,29 @@ statistics = 10.0
 # codes with levels, add a line such as: region = "prefecture". Without a line, its codes may be told apart.
 [finest]
 time = "day"
+
+# --- models that learn from the patients here ---
+
+# Training takes many rounds of one run. The limits on one question above are for a whole run, and a person approves a
+# run once. Without the lines from here on, nothing is trained.
+[training]
+
+# Models that Farr itself trains, each patient's part clipped here: "all", "none", or a list of "linear", "logistic",
+# "poisson", "cox".
+models = ["linear", "logistic", "poisson", "cox"]
+
+# Neural networks, likewise: "none", "all", or a list of the digests of their layers.
+networks = "none"
+
+# Flower apps of researchers, by the digest of their code: a list. Farr runs each in a sandbox and clips what it gives.
+apps = []
+
+# Whether an app may run although this machine can make no sandbox for it, and if so, why: in your own words.
+unsandboxed_apps = false
+unsandboxed_reason = ""
+
+# The most time that one round of an app may take, and the most memory.
+most_app_minutes = 30
+most_app_megabytes = 2048
 """
 """What joining writes."""

@@ -15,6 +15,7 @@ from node.authority.approvals import Held
 from node.authority.judging import Outcome, Question, Ruling, fewest_behind, judge
 from node.authority.policy import Policy, PolicyError
 from node.authority.reach import check_reach
+from node.authority.runs import check_run
 from node.books.ledger import Ledger
 from node.books.state import transaction
 from node.part import question_of
@@ -196,7 +197,7 @@ def judged(bench: Bench, signed: Signed, roster: Roster, now: int) -> Judged:
         now=now,
     )
     connection, stand = bench.connection, Stand.STAND_READY
-    if approvals.denied(connection, request.id) or ruling.outcome is Outcome.WITHHELD:
+    if approvals.denied(connection, request) or ruling.outcome is Outcome.WITHHELD:
         stand = Stand.STAND_DENIED
     elif ruling.outcome is Outcome.HELD and approvals.covering(connection, held) is None:
         stand = Stand.STAND_HELD
@@ -211,6 +212,7 @@ def _question(bench: Bench, request: Request, roster: Roster, now: int) -> Quest
     shares = honest(request.minimum, request.trust, len(roster.nodes))
     compiled = bench.compiler.compile(request.plan, request.rho_units, shares)
     check_reach(request, compiled.plan, roster=roster, catalogue=catalogue)
+    check_run(request, compiled.plan)
     return question_of(
         bench.member,
         request=request,

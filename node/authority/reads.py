@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from queries.asked.plan import (
+    AppStep,
     AttributeKey,
     Every,
     FlagKey,
@@ -16,14 +17,15 @@ from queries.asked.plan import (
     SiteKey,
     Some,
 )
+from queries.asked.step_reads import keys_of, step_columns
 
 Term = Predicate
 """A condition that is no combination of others."""
 
 
 def keys(part: Part) -> tuple[Key, ...]:
-    """Return every key of a part, those of its aggregates included."""
-    return (*part.keys, *(key for aggregate in part.aggregates for key in aggregate.by))
+    """Return every key of a part, those of its aggregates included: a model's terms, outcome, time and strata too."""
+    return (*part.keys, *keys_of(part.aggregates))
 
 
 def terms(part: Part) -> Iterator[Term]:
@@ -47,17 +49,26 @@ def columns(part: Part) -> tuple[str, ...]:
         if not isinstance(term, (SiteIs, Not, Every, Some)):
             found.add(term.column)
     for aggregate in part.aggregates:
-        found.update(aggregate.columns)
+        found.update((*aggregate.columns, *step_columns(aggregate)))
         if aggregate.column is not None:
             found.add(aggregate.column)
     return tuple(sorted(f"{part.table}.{column}" for column in found))
 
 
+def handed(part: Part) -> tuple[str, ...]:
+    """Return the columns of which a researcher's app sees every row's own value: each day, each code."""
+    return tuple(
+        name for aggregate in part.aggregates if isinstance(aggregate.step, AppStep) for name in step_columns(aggregate)
+    )
+
+
 def _simple(predicate: Predicate) -> Iterator[Term]:
-    if isinstance(predicate, Not):
-        yield from _simple(predicate.term)
-    elif isinstance(predicate, (Every, Some)):
-        for term in predicate.terms:
-            yield from _simple(term)
-    else:
-        yield predicate
+    waiting = [predicate]
+    while waiting:
+        term = waiting.pop()
+        if isinstance(term, Not):
+            waiting.append(term.term)
+        elif isinstance(term, (Every, Some)):
+            waiting += reversed(term.terms)
+        else:
+            yield term

@@ -32,10 +32,10 @@ SHOWN = (ANSWERED, RELEASED)
 SHOWN_FACTS = frozenset(
     {
         "request", "round", "epoch", "slot", "analyst", "purpose", "table", "units", "spent", "upload", "policy",
-        "approval", "release",
+        "approval", "release", "run", "run_round", "run_rounds",
     }
 )  # fmt: skip
-"""Facts that such an entry may hold: what the release, the roster and the ledger's public totals say anyway."""
+"""Facts that such an entry may hold: what the request, the release, the roster and the public totals say anyway."""
 
 _log = logging.getLogger("node.books.evidence")
 

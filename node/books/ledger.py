@@ -16,6 +16,7 @@ from node.books.state import StateError
 from protocols.announcement import Announcement
 from protocols.errors import Rejected
 from protocols.hashing import digest
+from protocols.request import Request
 from queries.cost.measurement import Measurement
 
 LABEL = "farr1/charge"
@@ -86,6 +87,22 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What was charged so far for a run of training."""
+
+    rounds: int
+    """How many of its rounds."""
+    units: int
+    """For all of them, in ledger units."""
+    others: int
+    """Of those rounds, how many said another design, length or price of the run than is asked about."""
+
+
+NO_ROUND = Trained(rounds=0, units=0, others=0)
+"""Of a run none of whose rounds was charged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
     """What may be charged, in ledger units, as the policy says when a charge is made."""
 
@@ -127,6 +144,24 @@ class Ledger:
             "SELECT coalesce(sum(units), 0) FROM charges WHERE at >= ?", (since,)
         ).fetchone()
         return Spent(lifetime=self.spent(), purpose=int(for_purpose), period=int(recent))
+
+    def trained(self, request: Request) -> Trained:
+        """Return what was charged for the run of training that a request is of, by its analyst; nothing without one.
+
+        Guarantee: rounds are counted from the charges themselves, so a round is counted once and exactly when it is
+        charged. Test: tests/node/test_runs.py::test_a_round_that_was_not_charged_is_not_counted.
+        """
+        run = request.run
+        if run is None:
+            return NO_ROUND
+        rounds, units, others = self.connection.execute(
+            "SELECT count(*), coalesce(sum(units), 0), coalesce(sum(json_extract(evidence, '$.run.design') != ? "
+            "OR json_extract(evidence, '$.run.rounds') != ? OR json_extract(evidence, '$.run.units') != ?), 0) "
+            "FROM charges WHERE json_valid(evidence) AND json_extract(evidence, '$.run.id') = ? "
+            "AND analyst = ? AND units > 0",
+            (run.design.hex(), run.rounds, run.rho_units, run.id.hex(), request.analyst),
+        ).fetchone()
+        return Trained(rounds=int(rounds), units=int(units), others=int(others))
 
     def stored(self, tau: bytes) -> bytes | None:
         """Return the upload that already answered this announcement, byte for byte, or None."""
@@ -259,8 +294,11 @@ class Ledger:
 
 
 def evidence_of(measurement: Measurement, announcement: Announcement) -> str:
-    """Return how a cost came about: m, c, h, and for each block its entries, grid, share scale, squared L2 and rho."""
-    plain = {
+    """Return how a cost came about: m, c, h, and for each block its entries, grid, share scale, squared L2 and rho.
+
+    Of a round of training also of which run it is, as its request says.
+    """
+    plain: dict[str, object] = {
         "minimum": announcement.minimum,
         "colluders": announcement.colluders,
         "honest": measurement.honest,
@@ -279,6 +317,14 @@ def evidence_of(measurement: Measurement, announcement: Announcement) -> str:
             for block in measurement.blocks
         ],
     }
+    if (run := announcement.request.run) is not None:
+        plain["run"] = {
+            "id": run.id.hex(),
+            "design": run.design.hex(),
+            "round": run.round,
+            "rounds": run.rounds,
+            "units": run.rho_units,
+        }
     return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
 

@@ -157,6 +157,9 @@ MIGRATIONS = (
     """
     CREATE TABLE ended (request BLOB PRIMARY KEY CHECK (length(request) = 16)) STRICT
     """,
+    """
+    CREATE INDEX charges_by_run ON charges (json_extract(evidence, '$.run.id')) WHERE json_valid(evidence)
+    """,
 )
 """One script a version; an older state is brought forward, a newer one refused."""
 

@@ -22,7 +22,7 @@ from queries.asked.plan import (
     SiteKey,
     Some,
 )
-from queries.cost.tally import Block, PatientCount, ProductSum
+from queries.cost.tally import Block, ProductSum, RowCount, ValueSum
 
 
 def columns_of(predicates: tuple[Predicate, ...], blocks: tuple[Block, ...], keys: tuple[Key, ...]) -> frozenset[str]:
@@ -37,7 +37,7 @@ def columns_of(predicates: tuple[Predicate, ...], blocks: tuple[Block, ...], key
         measure = block.measure
         if isinstance(measure, ProductSum):
             found.update((measure.left, measure.right))
-        elif not isinstance(measure, PatientCount) and measure.column is not None:
+        elif isinstance(measure, (RowCount, ValueSum)) and measure.column is not None:
             found.add(measure.column)
     return frozenset(found)
 

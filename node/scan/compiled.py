@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from node.noise import check_cost
 from protocols.errors import Rejected
 from queries.agreed.catalogue import Catalogue
-from queries.asked.canonical import decode
-from queries.asked.check import check
 from queries.asked.plan import Plan
+from queries.asked.rounds import OtherCatalogueError, read
 from queries.cost.accounting import rho_of_units
 from queries.cost.measurement import Measurement, calibrate
 from queries.cost.sensitivity import of_tally
-from queries.cost.tally import Tally, tally
+from queries.cost.tally import Tally
 from queries.errors import QueryError
 
 MOST_KEPT = 64
@@ -70,11 +69,10 @@ class Compiler:
         return compiled
 
     def _compile(self, plan: bytes, rho_units: int, honest: int) -> Compiled:
-        decoded = decode(Plan, plan)
-        if decoded.catalogue != self.catalogue.digest:
-            raise Rejected("wrong-catalogue", "plan")
-        check(decoded, self.catalogue)
-        shape = tally(decoded, self.catalogue)
+        try:
+            shape = read(plan, self.catalogue)
+        except OtherCatalogueError:
+            raise Rejected("wrong-catalogue", "plan") from None
         sensitivities = of_tally(shape, self.catalogue.sites_per_patient)
         measurement = calibrate(shape, sensitivities, rho_of_units(rho_units), honest)
         if measurement.cost > rho_units:

@@ -16,6 +16,7 @@ from node.scan.expressions import Expression, Site, condition, prepared_schema, 
 from queries.agreed.catalogue import Catalogue
 from queries.agreed.domains import size
 from queries.asked.plan import EVERYTHING, AttributeKey, Key, Part, Predicate, SiteKey
+from queries.asked.step_reads import step_columns, step_keys
 from queries.cost.tally import Block, ProductSum, ValueSum
 
 # One SELECT inside another is as quick for the engine; making one of them takes Ibis longer than all else here.
@@ -29,7 +30,9 @@ class RowColumns:
         """Prepare for one part of a plan and its blocks."""
         self._catalogue, self._site = catalogue, site
         self._table = catalogue.table(part.table)
-        read = columns_of((part.where,), blocks, part.keys) | {"_patient", "_order"}
+        steps = [key for aggregate in part.aggregates for key in step_keys(aggregate)]
+        named = {name for aggregate in part.aggregates for name in step_columns(aggregate)}
+        read = columns_of((part.where,), blocks, (*part.keys, *steps)) | named | {"_patient", "_order"}
         schema = {name: kind for name, kind in prepared_schema(self._table).items() if name in read}
         self._rows = ibis.table(schema, name=self._table.name)
         # No column of a catalogue begins with an underscore, so none is hidden by these names.
@@ -80,7 +83,7 @@ class RowColumns:
         )
 
     def recorded(self, column: str) -> str:
-        """Return the column of a number as it was prepared; NULL without one."""
+        """Return a column as it was prepared: a number in steps, the place of a code, a day; NULL without a value."""
         return self._name(("recorded", column), lambda: self._rows[column])
 
     def strides(self, keys: tuple[Key, ...]) -> Iterator[tuple[Key, int]]:

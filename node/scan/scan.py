@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
+from typing import Any, cast
 
 import duckdb
 import numpy as np
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from node.scan.engine import SPILL, open_database
 from node.scan.expressions import Site
 from node.scan.statement import Statement, compile_tally, lay_out
+from node.scan.steps import App, NoAppsError, Reader, Steps
 from protocols.errors import Rejected
 from queries.agreed.catalogue import Catalogue
 from queries.asked.canonical import encode
+from queries.asked.plan import AppStep, Step
 from queries.cost.tally import Tally
 from queries.errors import QueryError
 
@@ -28,8 +31,9 @@ MOST_STATEMENTS = 256
 class Scanner:
     """One prepared database, opened for reading. Safe to share between threads: each call has its own cursor."""
 
-    def __init__(self, path: Path, *, threads: int = 1, memory_limit: str = "512MB") -> None:
-        """Open the file; raise Rejected("unavailable") when that fails."""
+    def __init__(self, path: Path, *, threads: int = 1, memory_limit: str = "512MB", app: App | None = None) -> None:
+        """Open the file; raise Rejected("unavailable") when that fails. ``app`` runs apps; None: there are none."""
+        self._steps = Steps(app=app)
         self._statements: OrderedDict[bytes, Statement] = OrderedDict()
         self._lock = Lock()
         spill = path.parent / SPILL
@@ -70,21 +74,36 @@ class Scanner:
         read = self.tables if tables is None else self.tables & tables
         if not tally.plan.answerable(read):
             raise Rejected("unknown-table", ", ".join(tally.plan.tables))
+        facts = Site(name=site, attributes=attributes)
+        training = tally.plan.parts[0].aggregates[0].step
         try:
-            statement = self._statement(
-                tally, catalogue, Site(name=site, attributes=attributes), tables=read, own_row=own_row
-            )
+            if training is not None:
+                return self._trained(
+                    tally, training, Reader(catalogue=catalogue, site=facts, own_row=own_row, fetch=self._fetch)
+                )
+            statement = self._statement(tally, catalogue, facts, tables=read, own_row=own_row)
+            vector = statement.zeros()
+            for scan in statement.scans:
+                columns = self._fetch(scan.sql)
+                lay_out(vector, scan, {name: np.ma.filled(values, 0) for name, values in columns.items()})
         except QueryError as error:
             raise Rejected("bad-plan", error.code) from None
-        vector = statement.zeros()
-        try:
-            with self._connection.cursor() as cursor:
-                for scan in statement.scans:
-                    columns = cursor.execute(scan.sql).fetchnumpy()
-                    lay_out(vector, scan, {name: np.ma.filled(values, 0) for name, values in columns.items()})
         except (duckdb.Error, MemoryError) as error:
             raise Rejected("unavailable", type(error).__name__) from None
         return vector
+
+    def _trained(self, tally: Tally, training: Step | AppStep, reader: Reader) -> NDArray[np.int64]:
+        """Return a round of training; each hospital's own records only, like any scan."""
+        if isinstance(training, Step):
+            return self._steps.step(tally, training, reader)
+        try:
+            return self._steps.update(tally, training, reader)
+        except NoAppsError:
+            raise Rejected("unavailable", "no apps run here") from None
+
+    def _fetch(self, sql: str) -> Mapping[str, NDArray[Any]]:
+        with self._connection.cursor() as cursor:
+            return cast("Mapping[str, NDArray[Any]]", cursor.execute(sql).fetchnumpy())
 
     def _statement(
         self, tally: Tally, catalogue: Catalogue, site: Site, *, tables: frozenset[str], own_row: bool

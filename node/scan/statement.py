@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from node.scan.expressions import Site, fixed_cell
 from node.scan.row_columns import RowColumns
 from queries.agreed.catalogue import Catalogue
-from queries.asked.plan import AttributeKey, Key, SiteKey, most_rows
+from queries.asked.plan import AttributeKey, Key, Part, SiteKey, most_rows
 from queries.cost.measurement import clamp_of
 from queries.cost.tally import Block, PatientCount, ProductSum, RowCount, Tally, ValueSum
 
@@ -126,7 +126,7 @@ def _compile(compiling: _Compiling) -> list[Scan]:
             sections.setdefault(keys, []).append(position)
     if not sections:
         return []
-    matches = _where(columns.holds(part.where))
+    matches = where_clause(columns.holds(part.where))
     whole = _where_known(columns.cell(part.keys)) if part.subtotals else ""
     width = max(len(positions) for positions in sections.values())
     lines = []
@@ -136,17 +136,29 @@ def _compile(compiling: _Compiling) -> list[Scan]:
         sums = ", ".join(f"{measure} AS m{place}" for place, measure in enumerate(measures))
         lines.append(_lines(compiling, number, keys, sums))
     # By now every column that is needed was asked for.
-    matching = f"SELECT * FROM ({columns.sql()}){matches}"
-    bounded = f"SELECT * FROM {MATCHING}{whole}"
-    if part.bound.rows < most_rows(compiling.catalogue, part.table, part.where):
-        ranked = f"SELECT *, row_number() OVER (PARTITION BY _patient ORDER BY _order) AS _rank FROM {MATCHING}"
-        bounded = f"SELECT * FROM (SELECT * FROM ({ranked}) WHERE _rank <= {part.bound.rows}){whole}"
-    sql = f"WITH {MATCHING} AS ({matching}),\n{BOUNDED} AS ({bounded})\n" + "\nUNION ALL ".join(lines)
+    sql = bounded_rows(part, compiling.catalogue, columns, matches, whole) + "\nUNION ALL ".join(lines)
     places = tuple(
         Place(base=compiling.base(keys) or 0, offsets=tuple(tally.offsets[position] for position in positions))
         for keys, positions in sections.items()
     )
     return [Scan(sql=sql, places=places)]
+
+
+def bounded_rows(part: Part, catalogue: Catalogue, columns: RowColumns, matches: str, whole: str = "") -> str:
+    """Return the beginning of a statement: the rows that match, and as ``BOUNDED`` each patient's first of them.
+
+    ``matches`` is the column of the part's condition, as a WHERE clause; ``whole`` a further one on rows, which does
+    not change which rows a patient's first are. Every column that is read was asked of ``columns`` before.
+
+    Guarantee: at most ``part.bound.rows`` rows of a patient are in ``BOUNDED``, chosen among the patient's own. Tests:
+    tests/node/test_sensitivity_fuzz.py, tests/node/test_step_sensitivity.py.
+    """
+    matching = f"SELECT * FROM ({columns.sql()}){matches}"
+    bounded = f"SELECT * FROM {MATCHING}{whole}"
+    if part.bound.rows < most_rows(catalogue, part.table, part.where):
+        ranked = f"SELECT *, row_number() OVER (PARTITION BY _patient ORDER BY _order) AS _rank FROM {MATCHING}"
+        bounded = f"SELECT * FROM (SELECT * FROM ({ranked}) WHERE _rank <= {part.bound.rows}){whole}"
+    return f"WITH {MATCHING} AS ({matching}),\n{BOUNDED} AS ({bounded})\n"
 
 
 def _lines(compiling: _Compiling, number: int, keys: tuple[Key, ...], sums: str) -> str:
@@ -163,7 +175,8 @@ def _lines(compiling: _Compiling, number: int, keys: tuple[Key, ...], sums: str)
     return f"SELECT {number} AS section, CAST({cell} AS BIGINT) AS cell, {sums} FROM {rows} GROUP BY {cell}"
 
 
-def _where(condition: str) -> str:
+def where_clause(condition: str) -> str:
+    """Return a condition as a clause; "" for none."""
     return f" WHERE {condition}" if condition else ""
 
 

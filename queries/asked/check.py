@@ -6,13 +6,14 @@ client, the coordinator and every node. Nothing here reads a record, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import NoReturn
 
 from queries.agreed.catalogue import Catalogue, CodeColumn, CodeSet, Column, DateColumn, NumberColumn, Table
 from queries.agreed.domains import PARTS
 from queries.asked.canonical import encode
+from queries.asked.check_step import check_alone
 from queries.asked.plan import (
     Aggregate,
     AttributeKey,
@@ -35,6 +36,7 @@ from queries.asked.plan import (
     Some,
     most_rows,
 )
+from queries.asked.step_reads import keys_of, step_columns, step_keys
 from queries.cost.setting import Setting
 from queries.cost.tally import tally
 from queries.errors import PlanError
@@ -64,6 +66,9 @@ MOST_WEIGHT = 1000
 MOST_COLUMNS = 16
 """Most columns of an aggregate."""
 
+TRAINING = ("step", "app")
+"""The statistics that are rounds of training."""
+
 
 def check(plan: Plan, catalogue: Catalogue) -> None:
     """Raise PlanError unless the plan fits the catalogue and is spelt in the one way that plans are.
@@ -78,7 +83,8 @@ def check(plan: Plan, catalogue: Catalogue) -> None:
         _refuse(f"not 1 to {MOST_PARTS} parts", "ask for fewer at a time")
     for part in plan.parts:
         _check_part(part, catalogue)
-    _check_unlike([encode(part) for part in plan.parts], "parts")
+    check_alone(plan)
+    _check_unlike(plan.parts, "parts")
     tally(plan, catalogue)
 
 
@@ -88,17 +94,17 @@ def _check_part(part: Part, catalogue: Catalogue) -> None:
         _refuse(f"more than {MOST_KEYS} keys", "group by fewer columns")
     if not 1 <= len(part.aggregates) <= MOST_AGGREGATES:
         _refuse(f"not 1 to {MOST_AGGREGATES} statistics", "ask for fewer at a time")
-    keys = [*part.keys, *(key for aggregate in part.aggregates for key in aggregate.by)]
+    keys = [*part.keys, *keys_of(part.aggregates)]
     flags = [key.term for key in keys if isinstance(key, FlagKey)]
     _check_size([part.where, *(aggregate.where for aggregate in part.aggregates), *flags])
     _check_predicate(part.where, catalogue, table)
     for key in part.keys:
         _check_key(key, catalogue, table)
-    _check_unlike([encode(key) for key in part.keys], "keys")
+    _check_unlike(part.keys, "keys")
     setting = Setting(catalogue=catalogue, table=table, keys=part.keys)
     for aggregate in part.aggregates:
         _check_aggregate(aggregate, setting)
-    _check_unlike([encode(aggregate) for aggregate in part.aggregates], "statistics")
+    _check_unlike(part.aggregates, "statistics")
     _check_bound(part.bound, most_rows(catalogue, part.table, part.where))
     _check_rising(part.beside, "tables")
     for name in part.beside:
@@ -115,8 +121,8 @@ def _refuse(message: str, remedy: str) -> NoReturn:
     raise PlanError(message, remedy=remedy)
 
 
-def _check_unlike(spelt: list[bytes], what: str) -> None:
-    if len(set(spelt)) != len(spelt):
+def _check_unlike(nodes: Sequence[object], what: str) -> None:
+    if len(nodes) > 1 and len({encode(node) for node in nodes}) != len(nodes):
         _refuse(f"two of the {what} are the same", "name each once")
 
 
@@ -238,9 +244,11 @@ def _check_aggregate(aggregate: Aggregate, setting: Setting) -> None:
         _refuse("there is no such statistic", "use one of " + ", ".join(STATISTICS))
     if len(aggregate.by) > MOST_KEYS or len(aggregate.columns) > MOST_COLUMNS:
         _refuse("a statistic of too many columns", f"use at most {MOST_KEYS} groups and {MOST_COLUMNS} columns")
-    for key in aggregate.by:
+    if (aggregate.step is not None) != (aggregate.statistic in TRAINING):
+        _refuse("a step of what is no training, or training without a step", "build it with this version of Farr")
+    for key in (*aggregate.by, *step_keys(aggregate)):
         _check_key(key, setting.catalogue, setting.table)
-    for name in aggregate.columns:
+    for name in (*aggregate.columns, *step_columns(aggregate)):
         setting.table.column(name)
     statistic.check(aggregate, setting)
     _check_predicate(aggregate.where, setting.catalogue, setting.table)

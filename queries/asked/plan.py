@@ -163,6 +163,107 @@ class FlagKey:
 Key = CodeKey | BandKey | DateKey | SiteKey | AttributeKey | FlagKey
 
 
+# --- which model ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberTerm:
+    """A number less the middle of its column's bounds, over half their distance: from -1 to 1; 0 without a value."""
+
+    column: str
+    """A number column."""
+
+
+ModelTerm = NumberTerm | Key
+"""What a coefficient multiplies: a scaled number, or for each cell of a key after its first whether a row lies in it
+(0 for a row without a cell)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One layer of a network."""
+
+    kind: str
+    """``linear``, or what is done to each number: ``relu``, ``tanh``, ``sigmoid``, ``gelu``."""
+    width: int
+    """Numbers that it gives. Of other kinds than ``linear``, as many as it is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Some of the patients: by a keyed hash of the hospital's own, each lies in one of so many equal folds."""
+
+    folds: int
+    """How many."""
+    first: int
+    """First fold whose patients take part, from 0."""
+    last: int
+    """Last fold whose patients take part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One round of a model: sums over patients at one set of coefficients, each patient's part clipped."""
+
+    model: str
+    """``linear``, ``logistic``, ``poisson``, ``cox`` or ``network``."""
+    outcome: NumberTerm | FlagKey | CodeKey
+    """What is explained: a number (linear, poisson), a condition (logistic, cox: the event), codes (network)."""
+    terms: tuple[ModelTerm, ...]
+    """By what, without repeats. At least one."""
+    clip: int
+    """Largest L2 norm of one patient's gradient, in ``ONE``ths. At least 1."""
+    reach: int
+    """Largest Frobenius norm of one patient's information, in ``ONE``ths. At least 1."""
+    point: tuple[int, ...]
+    """The coefficients or weights at which sums are taken, in 2^-30ths."""
+    wants: tuple[str, ...]
+    """The sums: ``gradient``, ``information``, ``loss``, ``grades``, in that order. At least one."""
+    weights: tuple[int, ...]
+    """Of each sum: its share of the privacy loss is its weight over the sum of all. At least 1 each."""
+    exposure: str | None = None
+    """Of poisson, the number column of the amount of time or people behind a count; None: the same for all."""
+    time: BandKey | None = None
+    """Of cox, how long a row was followed, and where the intervals of a constant baseline hazard start."""
+    strata: tuple[Key, ...] = ()
+    """Of cox, the groups that have a baseline of their own, such as hospitals."""
+    layers: tuple[Layer, ...] = ()
+    """Of a network, what follows the terms, the first a linear one; the last gives one number or one a class."""
+    cuts: tuple[int, ...] = ()
+    """Of grades, where bands of the linear predictor end, in 2^-30ths, rising: one band more than cuts."""
+    split: Split | None = None
+    """The patients that take part; None: all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppStep:
+    """One round of a researcher's own Flower app, which may have looked at every patient for every number it gives."""
+
+    app: bytes
+    """SHA-256 of the app's code: 32 bytes."""
+    message: bytes
+    """SHA-256 of what the app is sent: 32 bytes."""
+    size: int
+    """Bytes of that."""
+    kind: str
+    """``train``, ``evaluate`` or ``query``."""
+    columns: tuple[str, ...]
+    """The columns that it is handed, sorted, without repeats. At least one."""
+    entries: int
+    """Numbers that it gives."""
+    clip: int
+    """Largest L2 norm of what it gives, in ``ONE``ths. At least 1."""
+    seconds: int
+    """Time that it may take."""
+
+
+ONE = 1 << 16
+"""Parts of one in which clips are written."""
+
+POINT = 1 << 30
+"""Parts of one in which coefficients and weights are written."""
+
+
 # --- which numbers ----------------------------------------------------------------------------------------------
 
 
@@ -180,6 +281,8 @@ class Aggregate:
     """Cells of its own inside each cell of the part: bands of time, arms, strata, whether an event happened."""
     columns: tuple[str, ...] = ()
     """Further number columns that it reads, such as regressors."""
+    step: Step | AppStep | None = None
+    """Of the statistic ``step``, the round of a model; of ``app``, of an app. None of any other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from queries.cost.accounting import units
 from queries.cost.sensitivity import Sensitivity
-from queries.cost.tally import Measure, ProductSum, Tally, ValueSum
+from queries.cost.tally import MOST_BLOCKS, Measure, ProductSum, StepSum, Tally, UpdateSum, ValueSum
 from queries.errors import PrivacyError
 
 LEAST_SHARE_SCALE = 4
@@ -106,6 +107,7 @@ def shares(tally: Tally) -> tuple[Fraction, ...]:
     )
 
 
+@lru_cache(maxsize=MOST_BLOCKS)
 def _block_noise(entries: int, sensitivity: Sensitivity, rho: Fraction, honest: int) -> BlockNoise:
     # A thousandth is kept back for the term of distributed noise, which is far smaller at a share scale of 2.
     target = Fraction(sensitivity.l2_squared) / (2 * rho * honest) * Fraction(1000, 999 if honest > 1 else 1000)
@@ -144,8 +146,8 @@ def loss(l2_squared: int, share_scale: Fraction, honest: int, entries: int) -> F
 def check_headroom(tally: Tally, measurement: Measurement, contributors: int, rows_per_site: int) -> None:
     """Raise PrivacyError unless no sum over ``contributors`` can leave the signed 64-bit range.
 
-    Each hospital clamps its entries to ``rows_per_site`` rows' worth, which the sensitivity survives: clamping moves
-    two neighbouring entries no further apart.
+    Each hospital clamps its entries to ``rows_per_site`` rows' worth, and an app's update to its bound, which the
+    sensitivity survives: clamping moves two neighbouring entries no further apart.
 
     Guarantee: with it, the sum modulo 2^64 read as a signed number is the sum itself.
     Test: tests/queries/test_measurement.py::test_a_sum_that_could_leave_the_ring_is_refused.
@@ -161,6 +163,11 @@ def check_headroom(tally: Tally, measurement: Measurement, contributors: int, ro
 
 def clamp_of(measure: Measure, rows_per_site: int) -> int:
     """Return the greatest size of an entry of one hospital's tally, in units of the block."""
+    if isinstance(measure, UpdateSum):
+        return measure.bound
+    if isinstance(measure, StepSum):
+        # A table of so many rows has at most so many patients.
+        return rows_per_site * measure.bound
     return rows_per_site * (measure.bound if isinstance(measure, (ValueSum, ProductSum)) else 1)
 
 

@@ -1,7 +1,8 @@
 """The tally: the fixed-shape vector of bounded integers that a hospital computes for a plan.
 
 A tally is blocks laid end to end. In a block, each of a patient's bounded rows falls into one public cell (or none) and
-adds a bounded integer there. Shape and bounds follow from the plan and the catalogue alone.
+adds a bounded integer there; in a round of training each patient, or an app for all of them, adds a vector of bounded
+length. Shape and bounds follow from the plan and the catalogue alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from queries.cost.setting import Setting
 from queries.errors import PlanError
 
 MOST_ENTRIES = 1 << 20
-"""Most entries of a tally: 8 MiB on the wire from each hospital."""
+"""Most entries of a tally: 8 MiB on the wire from each hospital. An app's update has a limit of its own."""
 
 FULL = 20
 """The weight of a block that a figure rests on; one that serves its error bars only has less."""
@@ -69,7 +70,30 @@ class ProductSum:
     """The greatest size of what a row adds, in units; clamped once more in integers. At least 1."""
 
 
-Measure = RowCount | PatientCount | ValueSum | ProductSum
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSum:
+    """Each patient adds a vector of whole numbers, clipped by the patient: one of the sums of a step of a model."""
+
+    sum: str
+    """One of a step's ``wants``."""
+    width: int
+    """Numbers of the vector."""
+    bound: int
+    """Of a gradient or an information, the largest L2 norm of what one patient adds, in the block's whole units; of a
+    loss, the largest size of each of its two numbers; of grades, what each row adds in one cell. At least 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateSum:
+    """A hospital adds one vector of whole numbers, clipped as a whole: what an app made of all its patients."""
+
+    width: int
+    """Numbers of the vector."""
+    bound: int
+    """Largest L2 norm of the vector, in the block's whole units. One patient may turn it round: twice that."""
+
+
+Measure = RowCount | PatientCount | ValueSum | ProductSum | StepSum | UpdateSum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +141,11 @@ class Tally:
         return self.plan.parts[block.part].bound
 
 
+def width_of(measure: Measure) -> int:
+    """Return how many numbers a measure has in each cell."""
+    return measure.width if isinstance(measure, (StepSum, UpdateSum)) else 1
+
+
 def groupings(part: Part) -> tuple[tuple[Key, ...], ...]:
     """Return the sets of keys that a part answers: all of them, and with subtotals every beginning before that."""
     return tuple(part.keys[:length] for length in range(0 if part.subtotals else len(part.keys), len(part.keys) + 1))
@@ -153,9 +182,10 @@ def tally(plan: Plan, catalogue: Catalogue) -> Tally:
     blocks = tuple(replace(block, weight=weight) for block, weight in zip(places, weights, strict=True))
     sizes = tuple(
         prod(size(key, catalogue, catalogue.table(plan.parts[block.part].table)) for key in block.keys)
+        * width_of(block.measure)
         for block in blocks
     )
-    if sum(sizes) > MOST_ENTRIES:
+    if sum(sizes) > MOST_ENTRIES and not isinstance(blocks[0].measure, UpdateSum):
         raise PlanError(
             f"the answer would have {sum(sizes):,} entries in {len(blocks):,} blocks, more than {MOST_ENTRIES:,}",
             remedy="group by fewer columns, a coarser level or wider bands, or ask for fewer figures at once",

@@ -14,6 +14,7 @@ from queries.agreed.names import offer
 from queries.asked.plan import AttributeKey, BandKey, CodeKey, DateKey, FlagKey, SiteKey
 from queries.errors import StatementError
 from queries.statistics import (
+    app,
     cells,
     compared,
     correlation,
@@ -33,6 +34,7 @@ from queries.statistics import (
     share,
     spread,
     standardised,
+    step,
     survival,
     total,
 )
@@ -62,6 +64,8 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "hazard_ratio": hazard_ratio.HazardRatio(),
         "standardised": standardised.Standardised(),
         "incidence": incidence.Incidence(),
+        "step": step.Round(),
+        "app": app.App(),
     }
 )
 """By the name that plans use."""

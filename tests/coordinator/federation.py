@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from coordinator.serve import serve
 from coordinator.settings import CoordinatorSettings
-from protocols import PROTOCOL_VERSION, announcement, checks, joining, ring, upload
+from protocols import PROTOCOL_VERSION, announcement, blobs, checks, joining, ring, upload
 from protocols import release as releases
 from protocols import request as requests
 from protocols import roster as rosters
@@ -38,6 +38,9 @@ from protocols.signing import IdentityKey
 from protocols.upload import Upload
 from protocols.wire_pb2 import Announcement as AnnouncementMessage
 from protocols.wire_pb2 import (
+    BlobOffer,
+    BlobPart,
+    BlobWanted,
     CoordinatorMessage,
     Deposits,
     Hello,
@@ -51,7 +54,8 @@ from protocols.wire_pb2 import (
     Signed,
     State,
 )
-from protocols.wire_pb2_grpc import AnalystsStub, MembershipStub, NodesStub
+from protocols.wire_pb2 import Upload as UploadMessage
+from protocols.wire_pb2_grpc import AnalystsStub, BlobsStub, MembershipStub, NodesStub
 from queries.agreed.catalogue_file import read_catalogue
 from queries.asked.canonical import encode
 from queries.asked.plan import EVERYTHING, Aggregate, Bound, CodeKey
@@ -434,7 +438,18 @@ class Analyst:
         assert status.state == State.STATE_ANSWERED, status
         signed = await self.stub.Release(RequestId(id=status.release), timeout=SOON)
         coordinator = self.federation.parties["convener"].identity.public
-        return releases.read(signed, federation=NAME, coordinator_key=coordinator)
+        blob = releases.blob_of(signed)
+        wanted = BlobWanted(digest=blob.digest, release=status.release) if blob else None
+        vector = await self.get(wanted) if wanted else b""
+        return releases.read(signed, federation=NAME, coordinator_key=coordinator, vector=vector)
+
+    async def put(self, data, **changes):
+        """Send a message; return how much of it the coordinator has then."""
+        return await put(self._channel, BlobOffer(blob=blobs.write(blobs.blob_of(data))), data, **changes)
+
+    async def get(self, wanted):
+        """Fetch what is left of a blob."""
+        return await get(self._channel, wanted)
 
 
 class Hospital:
@@ -452,6 +467,7 @@ class Hospital:
         self.mute = set()
         self.spoil_shares = False
         self.claim = 0
+        self.long = {}
         self._turn = asyncio.Lock()
         self._deposited = asyncio.Condition()
         self.call = None
@@ -537,7 +553,17 @@ class Hospital:
             sealed=b"".join(masked.shares.sealed.values()),
             notes=notes,
         )
-        return upload.write(answer, federation=NAME, key=key or self.party.identity)
+        signed = upload.write(answer, federation=NAME, key=key or self.party.identity)
+        if blob := upload.blob_of(signed):
+            self.long[blob.digest] = ring.pack(masked.vector)
+        return signed
+
+    async def put(self, signed, content=None, *, offset=0, chunk=blobs.CHUNK):
+        """Send the long vector of an upload, or other content under its name, beside it; return what is there then."""
+        message = checks.parse(UploadMessage, signed.body)
+        data = self.long[message.blob.digest] if content is None else content
+        offer = BlobOffer(blob=message.blob, announcement=message.announcement)
+        return await put(self.channel, offer, data, offset=offset, chunk=chunk)
 
     def forget(self, announced):
         """Forget the upload for an announcement, as if the next one were the first."""
@@ -545,7 +571,10 @@ class Hospital:
 
     async def answer(self, announced, **changes):
         """Send an upload, and prepare another slot."""
-        await self.say(NodeMessage(upload=self.signed_upload(announced, **changes)))
+        signed = self.signed_upload(announced, **changes)
+        if upload.blob_of(signed):
+            await self.put(signed)
+        await self.say(NodeMessage(upload=signed))
         await self.prepare(checks.parse(AnnouncementMessage, announced.body).epoch)
 
     async def refuse(self, announced, code, reference="0" * 32):
@@ -663,6 +692,21 @@ class Hospital:
 
     def _queue(self, kind):
         return self.heard.setdefault(kind, asyncio.Queue())
+
+
+async def put(channel, offer, data, *, offset=0, chunk=blobs.CHUNK):
+    """Send content in parts under a name; return how much the coordinator has then."""
+
+    async def parts():
+        for start in range(offset, len(data), chunk):
+            yield BlobPart(offer=offer, offset=start, data=data[start : start + chunk])
+
+    return (await BlobsStub(channel).Put(parts(), timeout=SOON)).size
+
+
+async def get(channel, wanted):
+    """Fetch what is left of a blob."""
+    return b"".join([part.data async for part in BlobsStub(channel).Get(wanted, timeout=SOON)])
 
 
 @asynccontextmanager

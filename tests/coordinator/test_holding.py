@@ -1,9 +1,14 @@
 import asyncio
+import hashlib
 import time
 
 import pytest
 
-from protocols.wire_pb2 import NodeMessage, NodeStatus, Note, RequestId, Stand, State, Verdict
+from coordinator import questions
+from protocols.wire_pb2 import Announcement, NodeMessage, NodeStatus, Note, RequestId, Stand, State, Verdict
+from queries.asked.app_time import lasting
+from queries.asked.canonical import encode
+from queries.asked.plan import ONE, Aggregate, AppStep
 from tests.coordinator.federation import coordinator
 
 PATIENT = 600
@@ -311,5 +316,69 @@ def test_a_hospital_that_was_away_hears_later_that_a_request_is_over(federation,
             await looks(hospitals[2])
             assert (await hospitals[2].hear("proposal")).ended == status.id
             assert hospitals[2].waiting("proposal") == 0
+
+    asyncio.run(scenario())
+
+
+def app_of(federation, number):
+    """Return the plan of a round of an app that is sent nothing."""
+    step = AppStep(
+        app=bytes([number]) * 32,
+        message=hashlib.sha256(b"").digest(),
+        size=0,
+        kind="train",
+        columns=("sex",),
+        entries=2,
+        clip=ONE,
+        seconds=30,
+    )
+    return step, encode(federation.plan(keys=(), aggregates=(Aggregate(statistic="app", step=step),)))
+
+
+def test_rounds_of_apps_take_turns(federation, tmp_path):
+    """The second app's round opens when the first one is over; a question is not held up by either."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.hospitals()
+            analyst = running.analyst()
+            (_, one), (_, two) = (app_of(federation, number) for number in (1, 2))
+            first = await analyst.start(plan=one, fresh=True)
+            second = await analyst.submit(plan=two, fresh=True)
+            assert (first.state, second.state) == (State.STATE_RUNNING, State.STATE_WAITING)
+            announced = [await hospital.hear("announcement") for hospital in hospitals]
+            status = await analyst.start()
+            for hospital in hospitals:
+                await hospital.answer(await hospital.hear("announcement"))
+            assert (await analyst.end_of(status)).state == State.STATE_ANSWERED
+            assert (await analyst.status(second.id)).state == State.STATE_WAITING
+            for hospital, each in zip(hospitals, announced, strict=True):
+                await hospital.answer(each)
+            assert (await analyst.end_of(first)).state == State.STATE_ANSWERED
+            for hospital in hospitals:
+                await hospital.answer(await hospital.hear("announcement"))
+            assert (await analyst.end_of(second)).state == State.STATE_ANSWERED
+
+    asyncio.run(scenario())
+
+
+def test_a_round_of_an_app_is_open_for_as_long_as_hospitals_wait(federation, tmp_path):
+    """Its deadline allows for the app's seconds and the moment after them, for which hospitals wait in any case."""
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            hospitals = await running.hospitals()
+            step, plan = app_of(federation, 1)
+            await running.analyst().start(plan=plan, fresh=True)
+            announced = await hospitals[0].hear("announcement")
+            left = Announcement.FromString(announced.body).deadline - time.time()
+            assert left >= running.settings.round_seconds + lasting(step) - 2
+            question = questions.read(
+                federation.sign(federation.request(plan=plan)),
+                roster=federation.roster,
+                catalogue=federation.catalogue,
+                now=int(time.time()),
+            )
+            assert question.seconds == lasting(step) > step.seconds
 
     asyncio.run(scenario())

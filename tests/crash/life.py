@@ -16,9 +16,10 @@ import resource
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from node.authority import policy
+from node.authority import policy, runs
 from node.authority.approvals import binding_of
 from node.authority.decisions import APPROVE, DENY, PAUSE, RESUME, Decisions
 from node.books.ledger import Ledger
@@ -27,11 +28,14 @@ from node.books.promises import Promises
 from node.books.state import FILE, StateError, open_state, read_state, transaction
 from node.gate import Gate
 from protocols import request as requests
+from protocols.request import Run
 from protocols.wire_pb2 import CoordinatorMessage, Heads, Proposal, Signed
-from queries.asked.canonical import encode
-from queries.asked.plan import BandKey
+from queries.asked.canonical import decode, encode
+from queries.asked.design import design_of
+from queries.asked.plan import BandKey, Plan
 from tests.node import rig
 from tests.node.company import Company, Played
+from tests.node.trained import STEP, training
 
 ENTRIES = 120
 WIDE = encode(rig.plan(keys=(BandKey(column="age", starts=tuple(range(ENTRIES))),)))
@@ -45,9 +49,24 @@ RICH = HOLDING.replace("lifetime_epsilon = 10", "lifetime_epsilon = 100")
 QUESTIONS = 6
 """Announcements of a life."""
 
+ROUND = encode(
+    training(replace(STEP, terms=(BandKey(column="age", starts=tuple(range(ENTRIES))),), point=(0,) * ENTRIES))
+)
+"""A round of training whose vector is as long: an intercept, and each band of age after the first."""
+
+ROUNDS = 5
+"""Rounds of a run. Twice as many are asked, so that the last ones are beyond what was approved."""
+
 
 def asked(number):
-    """Return the request of this number: every third one is for the purpose that a person looks at."""
+    """Return the request of this number: of three, one is for the purpose that a person looks at, one a round."""
+    if number % 3 == 1:
+        at = number // 3
+        run = Run(
+            id=(at // (2 * ROUNDS)).to_bytes(16, "big"), design=design_of(decode(Plan, ROUND)), round=1 + at % ROUNDS,
+            rounds=ROUNDS, rho_units=2 * rig.PRICE,
+        )  # fmt: skip
+        return rig.request(number, plan=ROUND, purpose="research", rho_units=rig.PRICE // 4, run=run)
     purpose = "research" if number % 3 == 0 else "test"
     return rig.request(number, plan=WIDE, purpose=purpose)
 
@@ -110,7 +129,7 @@ class Life:
             signed = requests.write(question, rig.key_of("ada"))
             if self.random.random() < 0.5:
                 self.leave(replier.proposal(Proposal(request=signed), roster))
-            if number % 3 == 0 and self.random.random() < 0.7:
+            if question.purpose == "research" and self.random.random() < 0.7:
                 self.decide(self.random.choice((APPROVE, APPROVE, DENY)), question, signed)
             if self.random.random() < 0.15:
                 self.decide(self.random.choice((PAUSE, RESUME)), question, signed)
@@ -139,11 +158,18 @@ class Life:
         """Decide as a command beside the node does, over a connection of its own."""
         digest = policy.load(self.home / policy.FILE).digest
         binding = binding_of(signed, digest, question.rho_units) if kind == APPROVE else bytes(32)
-        subject = question.id if kind in (APPROVE, DENY) else b""
+        subject, facts = question.id if kind in (APPROVE, DENY) else b"", {}
+        if question.run is not None and subject:
+            subject = runs.subject_of(question)
+            limits = runs.limits_of(question, digest, 3)
+            if kind == APPROVE:
+                binding, facts = runs.binding_of(limits), runs.facts_of(limits)
         with contextlib.closing(open_state(self.home)) as connection:
             connection.set_trace_callback(self.step)
             with contextlib.suppress(Exception), transaction(connection):
-                Decisions(connection=connection).add(kind, by="li", at=rig.NOW, subject=subject, binding=binding)
+                Decisions(connection=connection).add(
+                    kind, by="li", at=rig.NOW, subject=subject, binding=binding, facts=facts
+                )
 
 
 def limit(wish):

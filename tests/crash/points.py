@@ -22,7 +22,7 @@ from protocols import announcement as announcements
 from protocols import merkle
 from protocols import upload as uploads
 from protocols.wire_pb2 import Confirmation, Signed, Upload
-from tests.crash.life import ENTRIES, RICH
+from tests.crash.life import ENTRIES, RICH, ROUNDS
 from tests.node.rig import NOW, roster
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,6 +82,8 @@ class Node:
     """Answers that left and are no longer in the state."""
     charged: int = 0
     """Charges for what a tear may have undone."""
+    trained: int = 0
+    """Rounds of training that were charged."""
 
     def __post_init__(self):
         """Write its policy."""
@@ -193,7 +195,22 @@ def examine(node):
         assert sum(charge.units for charge in ledger.charges() if charge.epoch == 0) >= owed
         assert len(torn) >= bool(lost)
         _check_vectors(ledger, [*charges], node)
-        return {"charges": len(charges), "torn": len(torn), "lost": lost, "halted": audit.halted}
+        trained = _check_runs(ledger)
+        return {"charges": len(charges), "trained": trained, "torn": len(torn), "lost": lost, "halted": audit.halted}
+
+
+def _check_runs(ledger):
+    """A round is charged under its run and an approval, or it is zeros; no run has more rounds, or costs more."""
+    spent, rounds = Counter(), Counter()
+    for charge in ledger.charges():
+        run = json.loads(charge.evidence).get("run")
+        if run is not None and charge.units:
+            assert charge.approval is not None
+            spent[run["id"]] += charge.units
+            rounds[run["id"]] += 1
+            assert spent[run["id"]] <= run["units"]
+            assert rounds[run["id"]] <= run["rounds"] == ROUNDS
+    return sum(rounds.values())
 
 
 def _check_vectors(ledger, taus, node):
@@ -250,7 +267,8 @@ def run(undertaker, folder, *, seed, points, say=lambda _text: None):
             raise AssertionError(f"seed {seed!r}, point {point} ({way}), home {node.home.name}: {error}") from error
         tally["answers that a tear undid"] += found["lost"] - node.lost
         tally["charged for a tear"] += found["torn"] - node.charged
-        node.lost, node.charged = found["lost"], found["torn"]
+        tally["rounds of training"] += found["trained"] - node.trained
+        node.lost, node.charged, node.trained = found["lost"], found["torn"], found["trained"]
         say(
             f"point {point:>3}  {way:<14} charges {found['charges']:>3}  lost {found['lost']}  halted {found['halted']}"
         )

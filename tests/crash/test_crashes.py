@@ -21,6 +21,7 @@ def test_a_node_undercounts_nothing_at_some_kill_points(undertaker, tmp_path):
     """What left is charged, in the same bytes for ever; logs and tree hold; the node starts, or says what to do."""
     tally = run(undertaker, tmp_path, seed=SEED, points=25)
     assert tally["messages that left"] > 50
+    assert tally["rounds of training"] > 5
     assert sum(count for way, count in tally.items() if way.endswith(": killed")) > 5
 
 

@@ -234,4 +234,4 @@ def test_what_the_coordinator_calls_over_can_be_taken_back_but_not_approved(rig,
         approving.approve(office, case, "li")
     approving.revoke(office, case, "li")
     approving.deny(office, approving.find(office, identifier), "li")
-    assert approvals.denied(rig.connection, request().id)
+    assert approvals.denied(rig.connection, request())

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from farr import evidence
 from farr.cli.main import main
 from farr.errors import FarrError
+from protocols import blobs, ring
 from protocols import receipt as receipts
+from protocols import release as releases
 from protocols.errors import Rejected
 from protocols.evidence import read
 from protocols.wire_pb2 import Evidence
@@ -61,6 +63,29 @@ def test_the_evidence_of_a_release_proves_it_offline(published, whole):
     plain = json.loads(json.dumps(found.to_plain()))
     assert plain["authority"] == "nation"
     assert plain["answer"]["rows"] if "rows" in plain["answer"] else plain["answer"]
+
+
+def test_the_evidence_of_a_long_sum_holds_the_sum(published, monkeypatch):
+    """The signed release names the sum by its digest; the file has it, and proves nothing with another, or without."""
+    held = harbour.key("coordinator")
+    release = releases.read(published[0], federation="harbour", coordinator_key=held.public)
+    monkeypatch.setattr(blobs, "INLINE_BYTES", 8)
+    signed = releases.write(release, harbour.roster(), held)
+    bundle = proven.whole(signed, units=published[1])
+    for wrong in (b"", bytes(len(ring.pack(release.vector)))):
+        bundle.vector = wrong
+        with pytest.raises(FarrError, match="does not hold"):
+            verify(bundle)
+    bundle.vector = ring.pack(release.vector)
+    assert verify(bundle).good
+
+
+def test_a_sum_beside_a_release_that_holds_its_own_is_refused(whole):
+    """No bytes can be added to a file of evidence."""
+    more = copy_of(whole)
+    more.vector = bytes(16)
+    with pytest.raises(FarrError, match="does not hold"):
+        verify(more)
 
 
 def test_another_registrars_key_proves_nothing(whole):

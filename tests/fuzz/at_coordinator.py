@@ -10,6 +10,8 @@ from dataclasses import replace
 from google.protobuf.message import DecodeError
 
 from coordinator.analysts import AnalystsService
+from coordinator.blobs import BlobsService
+from coordinator.concerned import Concerned
 from coordinator.evidence import Keeper
 from coordinator.links import Links, Stream
 from coordinator.membership import MembershipService
@@ -17,13 +19,19 @@ from coordinator.nodes import NodesService, _checked
 from coordinator.requests import Requests
 from coordinator.serve import STATE_FILE, _members
 from coordinator.store import Store
+from protocols import blobs
 from protocols import checkpoint as checkpoints
 from protocols import roster as rosters
 from protocols import round as steps
+from protocols.blobs import Blob
 from protocols.checkpoint import Checkpoint, Witness
 from protocols.errors import Rejected
 from protocols.farrsum.epoch import read_key
+from protocols.request import Run
 from protocols.wire_pb2 import (
+    BlobOffer,
+    BlobPart,
+    BlobWanted,
     CoordinatorMessage,
     Deposits,
     Hello,
@@ -112,6 +120,7 @@ class Stage:
     def __init__(self, folder):
         """Start with an epoch to come."""
         self.federation = Federation()
+        self.home = folder
         folder.mkdir()
         self.settings = replace(
             self.federation.settings(folder), round_seconds=3000.0, phase_seconds=3000.0, most_running=1
@@ -128,6 +137,12 @@ class Stage:
             members=self.members, links=self.links, requests=self.requests, keeper=self.keeper
         )
         self.membership = MembershipService(**parts, requests=self.requests)
+        self.blobs = BlobsService(
+            members=self.members,
+            store=self.requests.blobs,
+            concerned=Concerned(requests=self.requests, reading=self.requests.reading),
+            clock=self.settings.clock,
+        )
         self.all = []
 
     async def begin(self):
@@ -230,9 +245,9 @@ class Stage:
         refused = []
         calls = (
             lambda: self.requests.status(message.id, analyst).SerializeToString(),
-            lambda: self.requests.release(message.id, analyst),
+            lambda: self.requests.reading.release(message.id, analyst),
             lambda: _run(AnalystsService.Prove.__wrapped__(self.analysts, message, caller)),
-            lambda: self.requests.roster(RosterVersion.FromString(data).version),
+            lambda: self.requests.reading.roster(RosterVersion.FromString(data).version),
         )
         for call in calls:
             try:
@@ -241,6 +256,54 @@ class Stage:
                 refused.append(rejected)
         if len(refused) == len(calls):
             raise refused[0]
+
+    def offer(self, data):
+        """Take what a hospital or an analyst offers to send, as if the round's vectors were long."""
+        message, refused = BlobOffer.FromString(data), []
+        kept, blobs.INLINE_BYTES = blobs.INLINE_BYTES, 8
+        try:
+            for member in ("aden", "ada"):
+                try:
+                    place, _ = self.blobs._place(self.members.roster.by_id[member], message)
+                    if place.folder not in (self.home / "blobs" / kind for kind in self.folders(member)):
+                        raise AssertionError(f"out of its folder: {place.folder}")
+                    if place.held:
+                        raise AssertionError("held")
+                except Rejected as rejected:
+                    refused.append(rejected)
+        finally:
+            blobs.INLINE_BYTES = kept
+        if len(refused) == 2:
+            raise refused[0]
+
+    def folders(self, member):
+        """Return where a member's blobs may come to be."""
+        return (f"uploads/{self.open.state.tau.hex()}/{member}", f"messages/{member}")
+
+    def part(self, data):
+        """Take a part of a blob of which 10 bytes are there, and forget it again."""
+        message, store = BlobPart.FromString(data), self.requests.blobs
+        place = store.message("ada", Blob(digest=bytes(32), size=100))
+        turn = store.begin(place)
+        place.part.write_bytes(bytes(10))
+        store.add(place, turn, message)
+
+    def want(self, data):
+        """Take what a hospital asks for, which is what an open request names, and what an analyst asks for: nothing."""
+        message, sent = BlobWanted.FromString(data), Blob(digest=bytes(32), size=100)
+        alive = self.requests._alive[self.running]
+        kept, alive.question = alive.question, replace(alive.question, message=sent)
+        try:
+            place = self.blobs._readable(self.members.roster.by_id["aden"], message)
+            if place != self.requests.blobs.message("ada", sent):
+                raise AssertionError(f"aden may read {place}")
+            try:
+                self.blobs._readable(self.members.roster.by_id["ada"], message)
+            except Rejected:
+                return
+            raise AssertionError("ada may read what was not released")
+        finally:
+            alive.question = kept
 
     def apply(self, data):
         """Take an application of somebody who holds a token, here a stranger's certificate."""
@@ -286,6 +349,7 @@ async def parsers(folder):
         yield _parsers(stage)
     finally:
         await stage.requests.epochs.stop()
+        stage.blobs.stop()
         stage.requests.stop()
         for hospital in stage.hospitals:
             hospital._ear.cancel()
@@ -310,8 +374,10 @@ def _parsers(stage):
     )
     waiting = stage.submit(stage.federation.sign(stage.federation.request(fresh=True))).id
     stage.asked = stage.running
-    stage.waiting = stage.federation.sign(stage.federation.request(fresh=True))
+    run = Run(id=bytes(16), design=bytes(32), round=2, rounds=5, rho_units=1 << 33)
+    stage.waiting = stage.federation.sign(stage.federation.request(fresh=True, run=run))
     deposits = said("deposits").deposits
+    offered = BlobOffer(blob=blobs.write(Blob(digest=bytes(32), size=32)), announcement=tau)
     messages = {
         "upload": NodeMessage(upload=stage.upload),
         "confirmation": NodeMessage(confirmation=stage.confirmations["aden"]),
@@ -343,6 +409,9 @@ def _parsers(stage):
         ),
         "request": (stage.ask, stage.waiting, Signed),
         "lookup": (stage.look, RequestId(id=stage.asked), RequestId),
+        "blob-offer": (stage.offer, offered, BlobOffer),
+        "blob-part": (stage.part, BlobPart(offer=offered, offset=10, data=bytes(20)), BlobPart),
+        "blob-wanted": (stage.want, BlobWanted(digest=bytes(32), release=stage.asked), BlobWanted),
         "apply": (stage.apply, stage.federation.application(stage.federation.stranger), SignedApplication),
         "publish": (stage.publish, stage.federation.publication(version=9), Publication),
     }

@@ -24,10 +24,12 @@ from protocols.errors import Rejected
 from protocols.release import Release
 from protocols.wire_pb2 import Confirm, CoordinatorMessage, Heads, Proposal, Role, Unmask
 from queries.asked.canonical import encode
+from tests.fuzz import app_messages
 from tests.fuzz.trying import Parser, as_message, as_text
 from tests.node import rig
 from tests.node.company import Company, Played
 from tests.node.test_heads import keeper_of
+from tests.node.trained import round_
 from tests.protocols.test_checkpoint import of, tree_of
 
 MOST_ACCEPTED = 40
@@ -140,10 +142,12 @@ def seeds_of(stage):
         "announcement": [
             message(announcement=rig.announce(rig.request(3), slot=2)),
             message(announcement=rig.announce(wide, slot=3)),
+            message(announcement=rig.announce(round_(3), slot=4)),
             message(announcement=kept),
         ],
         "proposal": [
-            message(proposal=Proposal(request=requests.write(each, rig.key_of("ada")))) for each in (asked, wide)
+            message(proposal=Proposal(request=requests.write(each, rig.key_of("ada"))))
+            for each in (asked, wide, round_(1))
         ],
         "open_epoch": [message(open_epoch=rig.open_epoch(2))],
         "freeze": [message(freeze=rig.freeze_of(1))],
@@ -194,6 +198,7 @@ def parsers(folder):
     files = [path.read_bytes() for path in _mappings()]
     return [
         *made,
+        *app_messages.parsers(),
         Parser(
             name="node/policy", seeds=[policy.DEFAULT.encode(), rig.POLICY.encode()],
             feed=lambda data: policy.parse(data, "policy.toml"), errors=(PolicyError,), mutate=as_text,

@@ -17,11 +17,12 @@ SEED = "quick"
 
 AT_NODE = (
     "announcement", "proposal", "open-epoch", "freeze", "confirm", "unmask", "heads", "release", "roster", "policy",
-    "mapping",
+    "mapping", "app-message", "app-reply",
 )  # fmt: skip
 AT_COORDINATOR = (
     "upload", "confirmation", "shares", "deposits", "epoch-key", "verdict", "checkpoint", "receipt", "witness",
     "status", "refusal", "hello", "request", "lookup", "apply", "publish",
+    "blob-offer", "blob-part", "blob-wanted",
 )  # fmt: skip
 AT_READER = (
     "plan", "view", "sql", "catalogue", "pack", "token", "token-inside", "application",

@@ -15,6 +15,7 @@ import numpy as np
 
 from node.answer import Answerer
 from node.authority import policy
+from node.blobs import Blobs, Sender
 from node.books.ledger import Ledger
 from node.books.promises import Promises
 from node.books.state import open_state, read_state
@@ -25,6 +26,7 @@ from node.membership import Membership
 from node.refusal import Replier
 from node.scan.compiled import Compiler
 from node.seats import Seats
+from node.vectors import Vectors
 from protocols import release as releases
 from protocols import ring
 from protocols.credentials import Credentials
@@ -92,6 +94,7 @@ class Service:
         self.reads = 0
         self.deaf = False
         self.slow = 0.0
+        self.address = town.address
         self._task = None
 
     def allow(self, **changes):
@@ -106,7 +109,7 @@ class Service:
             federation=NAME,
             member=self.site,
             role=Role.ROLE_NODE,
-            address=self.town.address,
+            address=self.address,
             ca_certificate=federation.authority.pem,
             certificate=party.certificate_pem,
             tls_key=party.key_pem,
@@ -118,6 +121,8 @@ class Service:
         self.desk = Desk()
         self.seats = Seats(member=self.site, identity=party.identity, connection=self.connection, entropy=self.entropy)
         policy_file = self.home / policy.FILE
+        vectors = Vectors(home=self.home)
+        self.blobs = Blobs(home=self.home, credentials=credentials)
         answerer = Answerer(
             member=self.site,
             identity=party.identity,
@@ -129,17 +134,20 @@ class Service:
             scan=self._scan,
             noise=self.noise,
             clock=self.clock,
+            keep=vectors.keep,
+        )
+        gate = Gate(
+            member=self.site,
+            ledger=Ledger(connection=self.committed),
+            promises=Promises(connection=self.committed),
+            policy_file=policy_file,
+            tables=("stay",),
         )
         self.link = Link(
             credentials=credentials,
             software="farr/0.0.0",
-            gate=Gate(
-                member=self.site,
-                ledger=Ledger(connection=self.committed),
-                promises=Promises(connection=self.committed),
-                policy_file=policy_file,
-                tables=("stay",),
-            ),
+            gate=gate,
+            sender=Sender(gate=gate, vectors=vectors),
             desk=self.desk,
             membership=Membership(credentials, self.connection, self.clock, self.town.roster),
             replier=Replier(answerer=answerer, home=self.home, clock=self.clock),

@@ -56,9 +56,9 @@ def ran(tmp_path_factory):
     }
 
 
-def test_the_demo_ends_in_a_minute_and_leaves_nothing(ran):
-    """Under 60 s, no process and no folder of it remain."""
-    assert ran["seconds"] < 60
+def test_the_demo_ends_soon_and_leaves_nothing(ran):
+    """Under a minute and a half, no process and no folder of it remain."""
+    assert ran["seconds"] < 90
     assert processes_of(ran["folder"]) == []
     assert list(ran["folder"].iterdir()) == []
 
@@ -89,13 +89,30 @@ def test_the_answers_are_right_up_to_their_noise(ran):
 
 
 def test_the_refusals_are_coded_and_cost_nothing(ran):
-    """Records are refused with the place, a dear question by the hospitals; only the six answers were charged."""
+    """Records are refused with the place, a dear question by the hospitals; only answers and the model were charged."""
     plain = ran["plain"]
     assert plain["refused"]["error"]["code"] == "statement"
     assert plain["refused_by_hospitals"]["error"]["code"] == "cost-limit"
     assert plain["again"]["answer"]["cost"]["units"] == 0
     charged = sum(each["answer"]["cost"]["units"] for each in plain["questions"])
-    assert {each["spent"]["units"] for each in plain["budget"]} == {charged}
+    # A run is reported at the prices that were agreed; hospitals charge what the noise comes to, a thousandth less.
+    most = plain["model"]["privacy"]["units"]
+    (spent,) = {each["spent"]["units"] for each in plain["budget"]}
+    assert charged + 0.998 * most <= spent <= charged + most
+
+
+def test_a_model_is_trained_beside_the_pooled_one(ran):
+    """At the price agreed; coefficients lie within five errors of the pooled fit, and patients are ranked as well."""
+    model = ran["plain"]["model"]
+    assert model["privacy"]["epsilon"] <= float(model["model"]["privacy"]["epsilon"])
+    assert model["rounds"] >= 3
+    assert len(model["coefficients"]) == 5
+    assert all(abs(each["value"] - each["exact"]) < 5 * each["error"] for each in model["coefficients"])
+    assert 0.75 < model["area"]["exact"] < 0.78
+    assert model["area"]["trained"] > model["area"]["exact"] - 0.05
+    held_out = model["evaluation"]["figures"]["auc"]
+    assert held_out["low"] < held_out["value"] < held_out["high"]
+    assert "比值比" in ran["out"]
 
 
 def test_the_demo_speaks_chinese(ran):

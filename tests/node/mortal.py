@@ -1,6 +1,7 @@
 """A process that makes nodes and lets them be killed: one line of JSON in, one out, for each life of a node.
 
-    {"home": DIR, "epoch": 3, "numbers": [1, 2], "old": [HEX], "die_at": "charged" | null, "kill_after": SECONDS | null}
+    {"home": DIR, "epoch": 3, "numbers": [1, 2], "old": [HEX], "die_at": "charged" | null, "kill_after": SECONDS | null,
+     "apart": false}
     {"signal": 9, "left": [["upload", "hex of the announcement", "hex of the message"], ...]}
 
 A life opens an epoch of its own, gives old announcements their answers again, and plays a round for each number. Each
@@ -25,7 +26,7 @@ from protocols.wire_pb2 import Signed
 from queries.asked.canonical import encode
 from queries.asked.plan import BandKey
 from tests.node.company import Company, Played
-from tests.node.rig import SITE, Rig, announce, freeze_of, plan, request
+from tests.node.rig import SITE, Rig, announce, freeze_of, plan, request, roster
 
 WIDE = encode(plan(keys=(BandKey(column="age", starts=tuple(range(120))),)))
 """A plan of 120 cells: no two draws of noise are ever alike by chance."""
@@ -70,12 +71,18 @@ def live(wish, out):
     for slot, number in enumerate(wish["numbers"], start=1):
         signed = asked(number, epoch, slot)
         announced = signed.SerializeToString(deterministic=True).hex()
-        answer = rig.reply(signed)
+        answer = _in_two(rig, signed) if wish["apart"] else rig.reply(signed)
         leave("upload", announced, [answer])
         if answer.WhichOneof("kind") == "upload":
             played = Played(company, signed, answer.upload, entries=120)
             leave("confirmation", announced, rig.replier.confirm(played.confirm))
             leave("shares", announced, rig.replier.unmask(played.unmask()))
+
+
+def _in_two(rig, signed):
+    """Answer as where an app reads the records: begun, read beside the desk, ended."""
+    begun = rig.answerer.begin(signed, roster)
+    return rig.replier.end(begun, lambda: rig.answerer.exact(begun), roster)
 
 
 def one_life(wish):

@@ -88,6 +88,13 @@ purposes.research = 100
 purposes.statistics = 100
 purposes.test = 100
 finest.time = "day"
+training.models = "all"
+training.networks = "all"
+training.apps = []
+training.unsandboxed_apps = false
+training.unsandboxed_reason = ""
+training.most_app_minutes = 30
+training.most_app_megabytes = 2048
 """
 
 PRICE = units(rho_of(1.0))

@@ -49,10 +49,12 @@ class Undertaker:
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.ended_by = 0
 
-    def life(self, home, epoch, numbers, *, old=(), die_at=None, kill_after=None):
+    def life(self, home, epoch, numbers, *, old=(), die_at=None, kill_after=None, apart=False):
         """Return what left one life of a node: kind, announcement and message, all of them bytes or text."""
         wish = {"home": str(home), "epoch": epoch, "numbers": list(numbers), "old": [each.hex() for each in old]}
-        self.process.stdin.write(json.dumps({**wish, "die_at": die_at, "kill_after": kill_after}) + "\n")
+        self.process.stdin.write(
+            json.dumps({**wish, "die_at": die_at, "kill_after": kill_after, "apart": apart}) + "\n"
+        )
         self.process.stdin.flush()
         told = json.loads(self.process.stdout.readline())
         self.ended_by = told["signal"]
@@ -116,11 +118,15 @@ def announced(number):
     return announcements.read(asked(number), roster=roster, now=NOW)
 
 
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("point", LEFT)
-def test_a_node_that_is_killed_at_any_step_undercounts_nothing(undertaker, tmp_path, point):
-    """Killed before a commit, nothing of it left; after it, charge, promise and the same bytes hold."""
+def test_a_node_that_is_killed_at_any_step_undercounts_nothing(undertaker, tmp_path, point, apart):
+    """Killed before a commit, nothing of it left; after it, charge, promise and the same bytes hold.
+
+    Also where the records are read beside the desk, as an app does, and all that is public is looked at twice.
+    """
     home = tmp_path / "home"
-    left = undertaker.life(home, 1, [1], die_at=point)
+    left = undertaker.life(home, 1, [1], die_at=point, apart=apart)
     assert undertaker.ended_by == signal.SIGKILL
     assert [kind for kind, _, _ in left] == ["upload", "confirmation", "shares"][: LEFT[point]]
     assert examine(home, left) == (0 if point in BEFORE else 1)

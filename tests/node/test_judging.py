@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.authority.finest import too_fine_codes, too_fine_days
 from node.authority.judging import Outcome, Question, judge, trace
 from node.authority.policy import PolicyError, parse
 from node.authority.reads import columns
@@ -29,11 +30,13 @@ from queries.asked.plan import (
     Members,
     Missing,
     Not,
+    NumberTerm,
     SiteIs,
     SiteKey,
     Some,
 )
 from tests.node.rig import HOSPITALS, NOW, POLICY, announce, catalogue, plan, request, roster
+from tests.node.trained import APP, STEP
 
 GOOD = parse(POLICY.encode(), "policy.toml")
 MALE = Members(column="sex", codes=("M",))
@@ -206,6 +209,11 @@ def test_a_pack_passes_where_one_of_its_tables_is_offered():
         assert judge(careful, question(plan=asked, tables=BOTH)).rule == "tables"
 
 
+def modelled(**changes):
+    """Return a round of a model with these changes."""
+    return Aggregate(statistic="step", step=replace(STEP, **changes))
+
+
 COLUMNS = {
     "key": ({"keys": (CodeKey(column="sex"),)}, "sex"),
     "band": ({"keys": (BandKey(column="age", starts=(0, 50)),)}, "age"),
@@ -219,6 +227,15 @@ COLUMNS = {
     "regressor": ({"aggregates": (Aggregate(statistic="moments", columns=("age",)),)}, "age"),
     "own cell": ({"aggregates": (Aggregate(statistic="share", by=(FlagKey(term=MALE),)),)}, "sex"),
     "own key": ({"aggregates": (Aggregate(statistic="share", by=(CodeKey(column="died"),)),)}, "died"),
+    "outcome of a model": ({"aggregates": (Aggregate(statistic="step", step=STEP),)}, "died"),
+    "number of a model": ({"aggregates": (Aggregate(statistic="step", step=STEP),)}, "age"),
+    "codes of a model": ({"aggregates": (Aggregate(statistic="step", step=STEP),)}, "sex"),
+    "explained number": ({"aggregates": (modelled(outcome=NumberTerm(column="days")),)}, "days"),
+    "exposure": ({"aggregates": (modelled(exposure="days"),)}, "days"),
+    "time": ({"aggregates": (modelled(time=BandKey(column="days", starts=(0,))),)}, "days"),
+    "stratum": ({"aggregates": (modelled(strata=(CodeKey(column="ward"),)),)}, "ward"),
+    "condition of a stratum": ({"aggregates": (modelled(strata=(FlagKey(term=Missing(column="ward")),)),)}, "ward"),
+    "column of an app": ({"aggregates": (Aggregate(statistic="app", step=APP),)}, "age"),
 }
 
 
@@ -413,3 +430,23 @@ def test_a_newcomer_is_not_in_the_group_that_a_hospital_hides_in():
     careful = replace(GOOD, own_row=False, site_group_minimum=4, minimum_hospitals=1, least_honest=1)
     assert judge(careful, question()).outcome is Outcome.ALLOWED
     assert judge(careful, question(counted=("aden", "brest", "cork"))).rule == "site_group_minimum"
+
+
+@pytest.mark.parametrize(
+    ("handed", "policy", "rule"),
+    [
+        (("on",), {"finest_time": "month"}, "finest.time"),
+        (("home",), {"finest": {"place": "part"}}, "finest.place"),
+        (("home",), {"finest": {"place": "whole"}}, "finest.place"),
+        (("home", "on"), {"finest_time": "day"}, None),
+    ],
+)
+def test_an_app_tells_apart_all_that_it_is_handed(handed, policy, rule):
+    """A column of days is days and a column of codes is codes, whatever the app makes of them."""
+    aggregates = (Aggregate(statistic="app", step=replace(APP, columns=handed)),)
+    (part,) = town(aggregates=aggregates).plan.parts
+    allowed = replace(GOOD, **policy)
+    days = list(too_fine_days(part, allowed.finest_time, TOWN))
+    codes = [found for name, level in allowed.finest.items() for found in too_fine_codes(part, name, level, TOWN)]
+    assert bool(days) == (rule == "finest.time")
+    assert bool(codes) == (rule == "finest.place")

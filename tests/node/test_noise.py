@@ -96,7 +96,10 @@ def test_a_scale_without_a_table_is_refused() -> None:
 
 
 def test_long_vectors_come_from_the_table_and_short_ones_from_opendp() -> None:
-    """Beyond ten thousand entries the entropy argument is used; up to there, and at vast scales, OpenDP's own."""
+    """Beyond ten thousand entries the entropy argument is used; up to there, OpenDP's own.
+
+    At scales too large for a table they come from test_wide_sampler.py's.
+    """
     asked: list[int] = []
 
     def entropy(count: int) -> bytes:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from node.authority import policy
 from node.authority.policy import PolicyError, load, parse, period_start
+from node.authority.training import KEYS, MODELS
 from protocols.farrsum.parameters import Trust
 from queries.cost.accounting import rho_of, units
 from tests.node.rig import POLICY
@@ -41,6 +43,12 @@ def test_the_default_is_a_good_and_careful_policy():
     assert (allowed.newcomer_days, allowed.minimum_cell, allowed.period) == (7, 10, "month")
     assert dict(allowed.purposes) == {"statistics": units(rho_of(10.0))}
     assert (allowed.finest_time, dict(allowed.finest)) == ("day", {})
+    assert (allowed.training.models, allowed.training.networks, allowed.training.apps) == (
+        tuple(sorted(MODELS)),
+        (),
+        (),
+    )
+    assert (allowed.training.unsandboxed_apps, allowed.training.unsandboxed_reason) == (False, "")
     assert not allowed.holds()
     assert allowed.digest == hashlib.sha256(policy.DEFAULT.encode()).digest()
 
@@ -51,6 +59,36 @@ def test_every_key_is_needed(key):
     with pytest.raises(PolicyError) as refused:
         parse(without(f"{key}.", f"{key} =").encode(), "policy.toml")
     assert refused.value.key == key
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_of_training_is_needed(key):
+    """Where the table is, nothing in it has a default."""
+    with pytest.raises(PolicyError) as refused:
+        parse(without(f"training.{key} =").encode(), "policy.toml")
+    assert refused.value.key == f"training.{key}"
+
+
+def test_a_policy_from_before_training_trains_nothing():
+    """The table may be missing, so that a policy from before it answers as ever; nothing is trained then."""
+    old = parse(without("training.").encode(), "policy.toml")
+    assert old.training is None
+    assert replace(old, training=GOOD.training, digest=GOOD.digest) == GOOD
+
+
+def test_what_may_be_trained_is_read_as_it_is_written():
+    """All, none, or a list: of models by name, of networks and apps by digest; a missing sandbox with its reason."""
+    nothing = with_line("training.models", '"none"').replace('networks = "all"', 'networks = "none"')
+    assert (GOOD.training.models, GOOD.training.networks, GOOD.training.apps) == (None, None, ())
+    closed = parse(nothing.encode(), "policy.toml").training
+    assert (closed.models, closed.networks) == ((), ())
+    text = POLICY.replace('models = "all"', 'models = ["poisson", "cox"]').replace(
+        "apps = []", f'apps = ["{"ab" * 32}"]'
+    )
+    text = text.replace("apps = false", "apps = true").replace('reason = ""', 'reason = "no namespaces here"')
+    some = parse(text.encode(), "policy.toml").training
+    assert (some.models, some.apps) == (("cox", "poisson"), (b"\xab" * 32,))
+    assert (some.unsandboxed_apps, some.unsandboxed_reason) == (True, "no namespaces here")
 
 
 WRONG = {
@@ -91,6 +129,22 @@ WRONG = {
     "no finest time": (without("finest.time") + 'finest.region = "province"', "finest.time"),
     "an hour": (with_line("finest.time", '"hour"'), "finest.time"),
     "a level that is no text": (POLICY + "\nfinest.region = 2", "finest.region"),
+    "training as text": (without("training.") + 'training = "all"', "training"),
+    "a model that is none": (with_line("training.models", '["logistic", "tree"]'), "training.models"),
+    "a model as text": (with_line("training.models", '"logistic"'), "training.models"),
+    "a network by its name": (with_line("training.networks", '["mine"]'), "training.networks"),
+    "a network in capitals": (with_line("training.networks", f'["{"AB" * 32}"]'), "training.networks"),
+    "half a digest": (with_line("training.apps", f'["{"ab" * 16}"]'), "training.apps"),
+    "all apps": (with_line("training.apps", '"all"'), "training.apps"),
+    "an app twice": (with_line("training.apps", f'["{"ab" * 32}", "{"ab" * 32}"]'), "training.apps"),
+    "numbers as apps": (with_line("training.apps", "[1]"), "training.apps"),
+    "no sandbox in a word": (with_line("training.unsandboxed_apps", '"no"'), "training.unsandboxed_apps"),
+    "no sandbox without a reason": (with_line("training.unsandboxed_apps", "true"), "training.unsandboxed_reason"),
+    "a reason of two lines": (with_line("training.unsandboxed_reason", '"a\\nb"'), "training.unsandboxed_reason"),
+    "a reason that is no text": (with_line("training.unsandboxed_reason", "1"), "training.unsandboxed_reason"),
+    "no time for an app": (with_line("training.most_app_minutes", "0"), "training.most_app_minutes"),
+    "no memory for an app": (with_line("training.most_app_megabytes", "0"), "training.most_app_megabytes"),
+    "an unknown key of training": (POLICY + "\ntraining.model = 1", "training.model"),
     "too long": (POLICY + "#" * policy.MOST_BYTES, ""),
 }
 
@@ -132,7 +186,8 @@ def test_whatever_a_policy_file_holds_only_its_own_error_comes_out(source):
 
 
 @given(
-    st.sampled_from(policy.KEYS), st.sampled_from(("1e400", "{}", "[]", "1979-05-27", "'x'", "[[1]]", "-0.0", "nan"))
+    st.sampled_from((*policy.KEYS, *(f"training.{key}" for key in KEYS))),
+    st.sampled_from(("1e400", "{}", "[]", "1979-05-27", "'x'", "[[1]]", "-0.0", "nan")),
 )
 def test_whatever_a_key_holds_only_its_own_error_comes_out(key, value):
     """Any kind of value where another is due is refused, or is one that the key takes."""

@@ -135,6 +135,21 @@ def test_a_receipt_shows_public_facts_only(node):
     assert {each.kind for each in receipt.entries} == {ANSWERED, RELEASED}
 
 
+def test_a_round_of_training_gets_its_receipt(tmp_path):
+    """It says which round of which run was answered, as the request does, and nothing more."""
+    from tests.node.trained import RUN, round_, trainer
+
+    node = trainer(tmp_path / "node")
+    signed = rig.announce(round_(2))
+    node.answer(signed)
+    (receipt,) = keeper_of(node).released([release_of(signed)], rig.roster)
+    (answered,) = read(receipt).of(ANSWERED)
+    assert answered.facts["run"] == RUN.hex()
+    assert (answered.facts["run_round"], answered.facts["run_rounds"]) == (2, 3)
+    assert answered.facts["units"] > 0
+    node.close()
+
+
 @pytest.fixture
 def gate(node):
     """The way out, over a connection of its own."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from protocols import announcement as announcements
+from protocols import blobs, ring
 from protocols import release as releases
 from protocols.errors import Rejected
 from protocols.release import Release
@@ -91,3 +92,34 @@ def test_releases_that_differ_have_different_names():
     one = releases.write(release(), roster(), key_of("convener"))
     other = releases.write(release(seconds=1.6), roster(), key_of("convener"))
     assert releases.digest_of(one) != releases.digest_of(other)
+
+
+def test_a_long_sum_is_the_one_that_was_signed(monkeypatch):
+    """A sum that came beside its release passes only as it was signed; the release itself is short."""
+    inside = releases.write(release(), roster(), key_of("convener"))
+    monkeypatch.setattr(blobs, "INLINE_BYTES", 8)
+    signed = releases.write(release(), roster(), key_of("convener"))
+    content = ring.pack(release().vector)
+    assert releases.blob_of(signed) == blobs.blob_of(content)
+    assert releases.blob_of(inside) is None
+    key = key_of("convener").public
+
+    def with_sum(message, vector):
+        return releases.read(message, federation=FEDERATION, coordinator_key=key, vector=vector)
+
+    back = with_sum(signed, content)
+    assert np.array_equal(back.vector, release().vector)
+    # A sum that is known by its name only is signed in the same bytes.
+    named = release(vector=vector(), blob=blobs.blob_of(content))
+    assert releases.write(named, roster(), key_of("convener")) == signed
+    for wrong in (b"", content[:-8], content + bytes(8), bytes(16)):
+        with pytest.raises(Rejected):
+            with_sum(signed, wrong)
+    with pytest.raises(Rejected):
+        with_sum(inside, content)
+    both = ReleaseMessage.FromString(signed.body)
+    both.vector = content
+    body = both.SerializeToString()
+    twice = sign(key_of("convener"), kind="release", signer="convener", federation=FEDERATION, body=body)
+    with pytest.raises(Rejected):
+        with_sum(twice, content)

@@ -5,10 +5,13 @@ import pytest
 from protocols import request as requests
 from protocols.errors import Rejected
 from protocols.farrsum.parameters import Trust
+from protocols.request import Run
 from protocols.signing import sign
 from protocols.wire_pb2 import Request as RequestMessage
 from protocols.wire_pb2 import Role, Signed
 from tests.protocols.parties import FEDERATION, MANDATE, NOW, key_of, member, request, roster
+
+RUN = Run(id=b"r" * 16, design=b"d" * 32, round=3, rounds=8, rho_units=1 << 40)
 
 OTHER = {
     "federation": "elsewhere",
@@ -28,6 +31,7 @@ OTHER = {
     "pack": bytes(32),
     "by_residence": True,
     "patience": 60,
+    "run": RUN,
 }
 
 
@@ -105,6 +109,57 @@ def test_a_reason_a_pack_and_a_patience_have_their_bounds(changes, code):
     """What is for people stays short, a digest is a digest, and nobody waits longer than a request may live."""
     with pytest.raises(Rejected, match=code):
         requests.read(requests.write(request(**changes), key_of("ada")), roster=roster(), now=NOW)
+
+
+def of_a_run(**changes):
+    """Return the request as a round of a run that is changed so."""
+    return request(run=replace(RUN, **changes))
+
+
+def test_a_round_of_a_run_comes_back_as_it_was_written():
+    """With the run's id, design, round, length and price; a request of no run says none."""
+    asked = of_a_run()
+    assert requests.read(requests.write(asked, key_of("ada")), roster=roster(), now=NOW) == asked
+    assert asked.run == RUN
+    assert requests.read(requests.write(request(), key_of("ada")), roster=roster(), now=NOW).run is None
+
+
+OTHER_RUN = {"id": bytes(16), "design": bytes(32), "round": 4, "rounds": 9, "rho_units": 1 << 41}
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Run)])
+def test_any_changed_field_of_a_run_breaks_the_signature(field):
+    """The coordinator cannot move a round into another run, nor make the run longer, dearer or another's."""
+    signed = requests.write(of_a_run(), key_of("ada"))
+    changed = requests.write(of_a_run(**{field: OTHER_RUN[field]}), key_of("ada"))
+    assert changed.body != signed.body
+    signed.body = changed.body
+    with pytest.raises(Rejected, match="bad-signature"):
+        requests.read(signed, roster=roster(), now=NOW)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": bytes(15)},
+        {"id": b""},
+        {"design": bytes(31)},
+        {"design": b""},
+        {"round": 0},
+        {"round": 9},
+        {"rounds": 0},
+        {"rounds": requests.MOST_ROUNDS + 1},
+        {"rho_units": 0},
+        {"rho_units": request().rho_units - 1},
+        {"rho_units": 1 << 50},
+    ],
+)
+def test_a_run_out_of_range_is_refused_although_signed(changes):
+    """An id and a design of their lengths, a round within the run, and a price of at least the round's own."""
+    with pytest.raises(Rejected, match="malformed"):
+        requests.read(requests.write(of_a_run(**changes), key_of("ada")), roster=roster(), now=NOW)
+    widest = of_a_run(round=requests.MOST_ROUNDS, rounds=requests.MOST_ROUNDS, rho_units=request().rho_units)
+    assert requests.read(requests.write(widest, key_of("ada")), roster=roster(), now=NOW) == widest
 
 
 def with_mandate(mandate):

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from protocols import announcement as announcements
+from protocols import blobs, ring, upload
 from protocols import release as releases
-from protocols import ring, upload
 from protocols import roster as rosters
+from protocols import round as rounds
 from protocols.errors import Rejected
 from protocols.farrsum import epoch as epochs
 from protocols.farrsum.epoch import ExchangeKey
@@ -116,6 +117,31 @@ def test_a_round_releases_the_sum_modulo_two_to_the_64(entries, data):
     assert (released.id, released.masks) == (request().id, "farrsum")
     known = releases.announced(released, roster=roster(), now=NOW)
     assert (known.minimum, known.colluders, known.honest) == (4, 1, 3)
+
+
+@pytest.mark.parametrize("silent", [(), ("cork",)])
+def test_long_vectors_are_added_in_pieces_and_whole(monkeypatch, silent):
+    """Vectors beside their uploads give the same sum; a piece too few or too many gives none."""
+    vectors = {site: vector(len(site), 7, -1, 1 << 60) for site in HOSPITALS}
+    short = releases.read(
+        rehearse(vectors, silent=silent), federation=FEDERATION, coordinator_key=key_of("convener").public
+    )
+    monkeypatch.setattr(blobs, "INLINE_BYTES", 8)
+    signed = rehearse(vectors, silent=silent)
+    content = ring.pack(short.vector)
+    assert releases.blob_of(signed) == blobs.blob_of(content)
+
+    state = opened()
+    for site in HOSPITALS:
+        state = take(state, answer(state, site))
+    assert len(state.total) == 0
+    one = vector(1, 2, 3, 1, 0)
+    assert list(rounds._added(state, lambda _index, _blob: (one[:2], one[2:]))) == [5, 10, 15, 5, 0]
+    for pieces in ((one[:2],), (one, one[:1])):
+        with pytest.raises(Rejected, match="wrong-length"):
+            rounds._added(state, lambda _index, _blob, pieces=pieces: pieces)
+    with pytest.raises(Rejected, match="unknown-blob"):
+        rounds._added(state, None)
 
 
 def test_the_order_of_the_answers_does_not_show_in_the_release():

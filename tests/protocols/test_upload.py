@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from protocols import ring, upload
+from protocols import blobs, ring, upload
 from protocols.errors import Rejected
 from protocols.signing import sign
 from protocols.upload import Upload
@@ -66,3 +66,25 @@ def test_an_upload_beyond_the_limit_is_refused_before_its_signature_is_looked_at
     message.body = bytes(upload.MOST_BYTES + 1)
     with pytest.raises(Rejected, match="oversized"):
         read(message)
+
+
+def test_a_vector_travels_in_one_way_only(monkeypatch):
+    """A long one by its name, of exactly so many entries; a short one inside its upload: never otherwise, or both."""
+    short = signed()
+    monkeypatch.setattr(blobs, "INLINE_BYTES", 16)
+    long = signed()
+    taken = read(long)
+    assert taken.blob == upload.blob_of(long) == blobs.blob_of(ring.pack(vector(1, -2, 3)))
+    assert len(taken.vector) == 0
+    assert len(long.body) < len(short.body) + 40
+    for message, entries in ((short, 3), (long, 4)):
+        with pytest.raises(Rejected):
+            read(message, entries)
+    both = UploadMessage.FromString(long.body)
+    both.vector = ring.pack(vector(1, -2, 3))
+    with pytest.raises(Rejected, match="wrong-length"):
+        read(sign(key_of("aden"), kind="upload", signer="aden", federation=FEDERATION, body=both.SerializeToString()))
+    monkeypatch.setattr(blobs, "INLINE_BYTES", 24)
+    assert upload.blob_of(short) is None
+    with pytest.raises(Rejected, match="malformed"):
+        read(long)

@@ -1,0 +1,1 @@
+"""One round of a logistic regression, for Flower alone."""

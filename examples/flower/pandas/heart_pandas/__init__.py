@@ -1,0 +1,1 @@
+"""Heart disease by decade of age, written with Flower and pandas."""

@@ -1,0 +1,1 @@
+"""Heart disease by logistic regression, written with Flower and scikit-learn."""

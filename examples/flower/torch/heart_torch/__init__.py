@@ -1,0 +1,1 @@
+"""Heart disease by a small network, written with Flower and PyTorch."""

@@ -1,0 +1,308 @@
+"""What people see of training: the line while a run is under way, a model, and what a run would cost."""
+
+from __future__ import annotations
+
+import math
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from farr.cli import output
+from farr.cli.figures import number
+from farr.figures import tables
+from farr.questions.states import PASSING, shortened
+from farr.texts import N_, _, translate
+from farr.training.coefficients import Coefficient, Z
+from queries.asked.network import network_of
+
+if TYPE_CHECKING:
+    from farr.training.foreseen import Foreseen
+    from farr.training.run import Progress
+    from farr.training.trained import Trained
+    from queries.models.fitted import Figure, Fitted
+
+BARS = "▁▂▃▄▅▆▇█"
+
+FIGURES = {
+    "auc": N_("area under the ROC curve"),
+    "brier": N_("Brier score"),
+    "calibration_slope": N_("calibration slope"),
+    "calibration_in_the_large": N_("calibration in the large"),
+    "concordance": N_("concordance"),
+    "loss": N_("loss of a patient"),
+}
+
+MARGINS = N_(
+    "±: 95 %, by the noise alone and with sampling. A coefficient is per one of the unit, or beside the first group."
+)
+HIDDEN = N_("?  The noise alone leaves open whether it is above or below 0.")
+
+REHEARSED = N_(
+    "With fewer patients they grow more than inversely (--patients). Real patients are less even than fake "
+    "ones: where they differ little in a term, or few are in a group, it is several times as much."
+)
+
+RATIO_WORDS = {"logistic": N_("odds ratio"), "poisson": N_("rate ratio"), "cox": N_("hazard ratio")}
+
+
+class Watched:
+    """Tells how far a run is, on standard error."""
+
+    def __init__(self, *, wanted: bool | None, as_json: bool, resumable: bool = True) -> None:
+        """Show progress if ``wanted``; if that says nothing, on a terminal and not for scripts.
+
+        ``resumable``: whether a run that is cut can be taken up, and is then told how.
+        """
+        self._resumable = resumable
+        self._live = tables.Live.on_stderr(wanted=wanted, as_json=as_json)
+        self._run = self._said = ""
+
+    def told(self, progress: Progress) -> None:
+        """Show how far a run is."""
+        self._run = progress.run
+        line = progress_line(progress)
+        if line != self._said:
+            self._said = line
+            self._live.say(line)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+        cut = kind is KeyboardInterrupt or getattr(error, "code", "") in (*PASSING, "timeout")
+        if self._resumable and self._run and cut:
+            text = _("the run is kept; take it up with: farr train --resume {id}")
+            sys.stderr.write(text.format(id=self._run[:8]) + "\n")
+
+
+def progress_line(progress: Progress) -> str:
+    """Return how far a run is, in a line: the round, the loss so far with its noise, who has answered, what it cost."""
+    from queries.cost.accounting import epsilon_of, rho_of_units
+
+    parts = [_("round {number} of at most {rounds}").format(number=progress.number, rounds=progress.rounds)]
+    if progress.fitted is not None and (loss := loss_line(progress.fitted)):
+        parts.append(loss)
+    state = progress.state
+    if progress.replayed:
+        parts.append(_("answered before"))
+    elif state is not None and state.held:
+        parts.append(_("{count} hospitals hold it for approval").format(count=state.held))
+    elif state is not None and state.state == "waiting":
+        parts.append(
+            _("{connected} of {asked} hospitals connected, {needed} needed").format(
+                connected=state.connected, asked=state.asked, needed=state.needed
+            )
+        )
+    elif state is not None:
+        parts.append(_("{answered} of {asked} hospitals answered").format(answered=state.answered, asked=state.asked))
+    parts.append(_("epsilon {epsilon:.2f} spent").format(epsilon=epsilon_of(rho_of_units(progress.spent_units))))
+    return " · ".join(parts)
+
+
+def loss_line(fitted: Fitted) -> str:
+    """Return the private loss by round as a curve of bars, and the last one with its interval; empty without any.
+
+    Bars span no less than the noise does: where it hides how the loss moves, they are level.
+    """
+    known = [each for each in fitted.history if each.loss is not None and math.isfinite(each.loss)]
+    if not known:
+        return ""
+    values = [each.loss for each in known if each.loss is not None]
+    low, high = min(values), max(values)
+    last = known[-1]
+    half = (last.high - last.low) / 2 if last.high is not None and last.low is not None else math.nan
+    wide = max(high - low, 0.0 if math.isnan(half) else 2 * half) or 1.0
+    bars = "".join(BARS[round((value - low) / wide * (len(BARS) - 1))] for value in values)
+    return _("loss {bars} {loss:.3f} ± {half:.3f}").format(bars=bars, loss=values[-1], half=half)
+
+
+def model_page(trained: Trained) -> None:
+    """Print a model: coefficients with their errors, evaluation, what to beware of, what it cost."""
+    from farr.training.card import caveats
+
+    recipe = trained.prepared.recipe
+    title = f"{recipe.name}: {recipe.kind}, {recipe.outcome}"
+    output.line(title)
+    if coefficients := coefficient_table(trained):
+        output.table(coefficients)
+        output.line(_(MARGINS))
+        if any(hidden(each) for each in trained.table().terms):
+            output.line(_(HIDDEN))
+    elif trained.fitted.coefficients.size:
+        output.line(_("a network of {count:,} weights").format(count=trained.fitted.coefficients.size))
+    output.line()
+    if loss := loss_line(trained.fitted):
+        output.line(loss)
+    if trained.fitted.evaluation is not None:
+        output.line(_("On patients held out (intervals of 95 %, noise and sampling counted):"))
+        rows = [(_(FIGURES.get(each.name, each.name)), *_figure(each)) for each in trained.fitted.evaluation.figures]
+        output.table(tables.table((_("figure"), _("value"), _("interval")), rows, numbers=(1,)))
+        output.line()
+    for line in _sources(trained):
+        output.line(line)
+    for each in caveats(trained):
+        output.line(f"! {translate(each)}")
+
+
+def coefficient_table(trained: Trained) -> Any:
+    """Return the coefficients as a table, with half-widths of 95 % and marks of what the noise hides; None of none."""
+    table = trained.table()
+    if not table.coefficients:
+        return None
+    ratio = RATIO_WORDS.get(trained.kind)
+    headers = [_("term"), _("per"), _("coefficient"), _("± noise"), _("± in all"), *([_(ratio)] if ratio else ())]
+    rows = []
+    for place, each in enumerate(table.coefficients[table.baselines :]):
+        row = [each.label, each.unit, shown(each), margin(each.noise_error), margin(each.error)]
+        if not ratio:
+            row.append(f"{_number(each.low)}, {_number(each.high)}")
+        elif place == 0 and not table.baselines:
+            row += ["", ""]
+        else:
+            value, low, high = map(ratio_text, each.ratio())
+            row += [value, f"{low}, {high}"]
+        rows.append(tuple(row))
+    return tables.table((*headers, _("95 %")), rows, numbers=(2, 3, 4, *((5,) if ratio else ())))
+
+
+def shown(each: Coefficient) -> str:
+    """Return a coefficient to the digits that its error leaves, marked where the noise alone may have made its sign."""
+    text = number(each.value, each.error) if math.isfinite(each.error) and each.error else _number(each.value)
+    return f"{text} ?" if hidden(each) else text
+
+
+def margin(error: float) -> str:
+    """Return the half-width of an interval of 95 % to two digits."""
+    return number(Z * error, Z * error) if math.isfinite(error) and error else _number(error)
+
+
+def ratio_text(value: float) -> str:
+    """Return a ratio to three digits."""
+    return f"{value:#.3g}".rstrip(".") if 1e-3 < value < 1e3 else _number(value)  # noqa: PLR2004  without an exponent
+
+
+def hidden(each: Coefficient) -> bool:
+    """Tell whether the noise alone leaves open on which side of 0 a coefficient is."""
+    return math.isfinite(each.noise_error) and abs(each.value) <= Z * each.noise_error
+
+
+def foreseen_page(found: Foreseen) -> None:
+    """Print what a run would cost, and the noise to expect."""
+    recipe, step = found.prepared.recipe, found.prepared.step
+    output.line(f"{recipe.name}: {recipe.kind}, {recipe.outcome}")
+    lines = [
+        _("cost: epsilon {epsilon:.3g} in all, at a delta of one in a million").format(epsilon=found.epsilon),
+        _("rounds: {rounds}, each a question to {sites} hospitals, of which {minimum} must answer").format(
+            rounds=found.rounds, sites=len(found.sites), minimum=found.minimum
+        ),
+        _("coefficients: {count:,}; of a patient {rows} rows count at most, a gradient of length {clip:.3g}").format(
+            count=found.prepared.shape.width, clip=step.clip / (1 << 16), rows=found.prepared.part.bound.rows
+        ),
+        _("bytes: each hospital is sent {down} and sends {up}, over all rounds").format(
+            down=_bytes(found.down_bytes), up=_bytes(found.up_bytes)
+        ),
+    ]
+    if step.layers:
+        lines.append(
+            _("network: {digest}; only hospitals whose policies name it train it").format(
+                digest=network_of(step.layers).hex()
+            )
+        )
+    for line in lines:
+        output.line(line)
+    output.line()
+    if found.table.coefficients:
+        output.line(
+            _("Noise to expect, from a rehearsal on {count:,} fake patients: their coefficients mean nothing.").format(
+                count=found.patients
+            )
+        )
+        rows = [
+            (each.label, each.unit, margin(each.noise_error))
+            for each in found.table.coefficients[found.table.baselines :]
+        ]
+        output.table(tables.table((_("term"), _("per"), _("± noise")), rows, numbers=(2,)))
+        output.paragraph(_(REHEARSED))
+    output.line(_("Nothing was asked, and no record was read."))
+
+
+def foreseen_plain(found: Foreseen) -> dict[str, Any]:
+    """Return it as JSON can hold it."""
+    from farr.figures.result import plain_units
+
+    return {
+        "model": found.prepared.recipe.to_plain(),
+        "cost": plain_units(found.rho_units),
+        "rounds": found.rounds,
+        "hospitals": list(found.sites),
+        "minimum": found.minimum,
+        "coefficients": found.prepared.shape.width,
+        "network": network_of(found.prepared.step.layers).hex() if found.prepared.step.layers else None,
+        "bytes": {"down": found.down_bytes, "up": found.up_bytes},
+        "rehearsal": {
+            "fake": True,
+            "patients": found.patients,
+            "noise_errors": {
+                each.name: each.noise_error if math.isfinite(each.noise_error) else None
+                for each in found.table.coefficients
+            },
+        },
+    }
+
+
+def plain(trained: Trained) -> dict[str, Any]:
+    """Return a model as JSON can hold it: its card, and its coefficients."""
+    from farr.training.card import card_of, coefficient_of
+
+    table = [coefficient_of(each, trained.kind) for each in trained.table().coefficients]
+    return card_of(trained) | {"coefficients": table}
+
+
+def _sources(trained: Trained) -> list[str]:
+    from farr.training.card import hospitals_of, privacy_of
+
+    if trained.run is None:
+        return []
+    hospitals, privacy = hospitals_of(trained.run), privacy_of(trained)
+    lines = [
+        _("privacy of a patient: epsilon {epsilon:.3g} of {agreed:.3g} spent, delta {delta:g}").format(
+            epsilon=privacy["epsilon"], agreed=privacy["agreed_epsilon"], delta=privacy["delta"]
+        ),
+        _("run {id}: {rounds} rounds, {always} of {asked} hospitals in every one").format(
+            id=trained.run.id[:8],
+            rounds=len(trained.run.answered),
+            always=len(hospitals["in_every_round"]),
+            asked=len(hospitals["asked"]),
+        ),
+    ]
+    if hospitals["in_some_rounds"]:
+        lines.append(_("in some rounds only: {sites}").format(sites=shortened(hospitals["in_some_rounds"])))
+    if hospitals["in_none"]:
+        lines.append(_("in no round: {sites}").format(sites=shortened(hospitals["in_none"])))
+    if trained.run.lost_units:
+        lines.append(_("a round ended without an answer: hospitals that had answered it were charged"))
+    return lines
+
+
+def _figure(each: Figure) -> tuple[str, str]:
+    if math.isnan(each.value):
+        return "?", _("the noise hides it")
+    return _number(each.value), f"{_number(each.low)}, {_number(each.high)}"
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "?" if math.isnan(value) else "∞"
+    return f"{value:.3g}" if abs(value) < 1e3 else f"{value:,.0f}"  # noqa: PLR2004  beyond it, all digits
+
+
+def _bytes(count: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:  # noqa: PLR2004  three digits
+            return f"{count:.3g} {unit}"
+        count = count / 1000  # type: ignore[assignment]
+    return f"{count:.3g} GB"

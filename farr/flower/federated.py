@@ -1,0 +1,185 @@
+"""A Flower run's rounds as questions: each is a plan with one step of the app, signed, paid for and verified."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from farr import blobs
+from farr.channel import Line
+from farr.client import Federation
+from farr.errors import FarrError
+from farr.flower.kept import Kept
+from farr.flower.rounds import Outcome, Round
+from farr.flower.settings import Settings
+from farr.membership import home as homes
+from farr.questions import opening
+from farr.questions.asking import Terms
+from farr.questions.opening import Opened
+from farr.questions.states import RequestState, shortened
+from farr.texts import _
+from protocols.request import Run
+from queries.asked.design import design_of
+from queries.asked.plan import EVERYTHING, ONE, Aggregate, AppStep, Part, Plan
+from queries.asked.question import Question
+from queries.asked.view import AggregateTerm, Output, Pages, View
+from queries.cost.accounting import epsilon_of, rho_of_units
+from queries.models.clipping import BOUND_UPDATE
+from queries.sql import read as read_sql
+from queries.statistics.app import update_unit
+
+LEAST_WAIT: Final = 0.05
+"""Seconds of a wait that is only a look."""
+
+
+class Federated:
+    """The rounds of one run of an app, asked of a federation."""
+
+    def __init__(self, federation: Federation, app: Settings, kept: Kept, terms: Terms) -> None:
+        """Read what the app asks about; raise QueryError or FarrError where the catalogue has none of it."""
+        self._federation, self._app, self._kept = federation, app, kept
+        # Rounds of a run are never answered from earlier releases: each has coefficients of its own.
+        self._terms = replace(terms, fresh=True, within="", epsilon=None)
+        self._credentials = homes.read(federation.folder).credentials
+        self._question = self._about()
+
+    def hospitals(self) -> Mapping[str, bool]:
+        """Return the hospitals in which such rows can lie, and whether each is connected just now."""
+        self._federation.refresh()
+        connected = {hospital.id: hospital.connected for hospital in self._federation.hospitals}
+        return {site: connected.get(site, False) for site in self._question.sites}
+
+    def ask(self, asked: Round, request: bytes) -> None:
+        """Send the message, once, and ask the round under its request's id, unless that was done before."""
+        sent = asked.sent
+        plan = self._plan(sent.kind, sent.digest, len(sent.data), sent.entries, asked.clip)
+        question = replace(self._question, plan=plan, sites=asked.sites)
+        priced = self._federation.priced(question, self._terms, self._kept.share)
+        run = Run(
+            id=bytes.fromhex(self._kept.id),
+            design=design_of(plan),
+            round=asked.number,
+            rounds=self._kept.rounds,
+            rho_units=self._kept.rho_units,
+        )
+        self._check_budget(asked.sites, priced.minimum)
+        self._send(sent.data)
+        self._federation.ask_round(priced, request, run)
+
+    def wait(self, request: bytes, seconds: float | None, held: Callable[[], None]) -> Outcome:
+        """Wait for the verified release of a round; see ``Rounds``."""
+        last: list[bool] = []
+
+        def told(state: RequestState) -> None:
+            is_held = state.state == "waiting" and state.held > 0
+            if is_held and not (last and last[-1]):
+                held()
+            last.append(is_held)
+
+        while True:
+            try:
+                opened = self._federation.opened(request, None if seconds is None else max(seconds, LEAST_WAIT), told)
+            except FarrError as error:
+                # The clock stands still while somebody has to look at the run.
+                if error.code == "timeout" and last and last[-1] and seconds and seconds > 1:
+                    continue
+                raise
+            return outcome(opened)
+
+    def cancel(self, request: bytes) -> None:
+        """Give a round up."""
+        self._federation.cancel(request.hex())
+
+    def _check_budget(self, sites: tuple[str, ...], minimum: int) -> None:
+        """Raise FarrError("budget") where it is known that too few hospitals can pay for a round: nothing leaves."""
+        left = {hospital.id: hospital.remaining_units for hospital in self._federation.hospitals}
+        short = [site for site in sites if (has := left.get(site)) is not None and has < self._kept.share]
+        if len(sites) - len(short) >= minimum:
+            return
+        raise FarrError(
+            "budget",
+            _("{count} of {asked} hospitals have less left than epsilon {epsilon:.3g}: {sites}").format(
+                count=len(short),
+                asked=len(sites),
+                epsilon=epsilon_of(rho_of_units(self._kept.share)),
+                sites=shortened(short),
+            ),
+            remedy=_("see `farr budget`; train at a lower price (--epsilon)"),
+        )
+
+    def _send(self, data: bytes) -> None:
+        """Have the coordinator keep a message, on a line of its own: it does not hold up whoever watches a round."""
+        line = Line(self._credentials)
+        try:
+            blobs.send(line, data)
+        finally:
+            line.close()
+
+    def _about(self) -> Question:
+        """Return a question about the same rows, by which hospitals, rows and bounds are read as those of any other."""
+        app = self._app
+        where = f" WHERE {app.where}" if app.where else ""
+        federation = self._federation
+        sites = federation.known.roster.nodes
+        statement = f"SELECT count(*) FROM {app.table}{where}"  # noqa: S608  read by Farr's own reader, run by nobody
+        question = read_sql(statement, federation.catalogue, sites, rows_per_patient=app.rows_per_patient)
+        table = federation.catalogue.table(app.table)
+        for name in app.columns:
+            table.column(name)
+        view = View(columns=(Output(name="update", expression=AggregateTerm(aggregate=0)),))
+        return replace(question, pages=Pages(views=(view,)))
+
+    def noise(self) -> float:
+        """Return the standard deviation of the noise in each number of a training round's mean, if all take part.
+
+        It depends on the clip, the price of a round and the hospitals, and on nothing that the app sends.
+        """
+        question = replace(self._question, plan=self._plan("train", bytes(32), 1, 1, self._app.clip))
+        priced = self._federation.priced(question, self._terms, self._kept.share)
+        (block,) = priced.measurement.blocks
+        unit = clip_of(self._app.clip) / ONE / BOUND_UPDATE
+        return math.sqrt(float(block.variance(priced.sharing.hospitals))) * unit / len(priced.question.sites)
+
+    def _plan(self, kind: str, message: bytes, size: int, entries: int, clip: float) -> Plan:
+        part: Part = self._question.part
+        step = AppStep(
+            app=self._app.digest,
+            message=message,
+            size=size,
+            kind=kind,
+            columns=self._app.columns,
+            entries=entries,
+            clip=clip_of(clip),
+            seconds=self._app.seconds,
+        )
+        aggregate = Aggregate(statistic="app", where=EVERYTHING, step=step)
+        return replace(self._question.plan, parts=(replace(part, aggregates=(aggregate,)),))
+
+
+def clip_of(norm: float) -> int:
+    """Return a clip as plans have it, at least ``norm``."""
+    return max(1, math.ceil(norm * ONE))
+
+
+def outcome(opened: Opened) -> Outcome:
+    """Return what came of a round, in the app's units: the hospitals weigh alike."""
+    (part,) = opened.plan.parts
+    (aggregate,) = part.aggregates
+    if not isinstance(aggregate.step, AppStep):
+        raise FarrError("malformed", _("the release is of no round of an app"))
+    unit = update_unit(aggregate.step)
+    request, release, answered = opened.announcement.request, opened.release, opening.answered(opened)
+    (sums,) = opening.sums(opened)
+    (block,) = opened.measurement.blocks
+    variance = float(block.variance(len(release.contributors)))
+    return Outcome(
+        mean=np.asarray(sums, dtype=np.float64) * unit / len(answered),
+        answered=answered,
+        noise=math.sqrt(variance) * unit / len(answered),
+        rho_units=request.rho_units,
+        release=release.id.hex(),
+    )

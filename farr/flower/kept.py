@@ -1,0 +1,165 @@
+"""What is kept of a Flower run: its price, and each round's request, written before anything that follows from it.
+
+A run that was broken off is begun anew with the same app: rounds that were asked already are not asked again, their
+verified releases are handed to the app once more. So an app can be resumed if it sends the same when it sees the same.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from farr import files
+from farr.errors import FarrError
+from farr.flower.rounds import Outcome, Round
+from farr.texts import _
+
+FILE: Final = "app.json"
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRound:
+    """One round that was asked."""
+
+    number: int
+    kind: str
+    message: str
+    """SHA-256 of what the hospitals were sent, in hex."""
+    sites: tuple[str, ...]
+    request: str
+    """Id of the request, in hex."""
+    state: str = "asked"
+    """``asked``, ``answered`` or ``late``."""
+    rho_units: int = 0
+    release: str = ""
+    answered: tuple[str, ...] = ()
+    noise: float = 0.0
+
+
+@dataclass(kw_only=True)
+class Kept:
+    """A run, and where it is kept."""
+
+    folder: Path
+    """Its own."""
+    id: str
+    """16 random bytes, in hex."""
+    number: int
+    """By which Flower knows it."""
+    app: str
+    """SHA-256 of the app's code, in hex."""
+    name: str
+    """The app's."""
+    config: dict[str, bool | int | float | str]
+    """The configuration of the run."""
+    rounds: int
+    """Questions over which the price is divided."""
+    rho_units: int
+    """Most that the whole run costs."""
+    done_rounds: list[KeptRound] = field(default_factory=list)
+    """Asked so far, in order."""
+
+    @property
+    def share(self) -> int:
+        """Return the price of a round, in ledger units."""
+        return self.rho_units // self.rounds
+
+    @property
+    def spent_units(self) -> int:
+        """Return what rounds have cost so far; one that nobody answered in time counts as if all hospitals had."""
+        return sum(each.rho_units if each.state == "answered" else self.share for each in self.done_rounds)
+
+    def save(self) -> None:
+        """Write the run's file, for its owner only."""
+        files.make_folder(self.folder)
+        kept = {"format": FORMAT, **{key: value for key, value in asdict(self).items() if key != "folder"}}
+        files.replace(self.folder / FILE, json.dumps(kept, indent=1).encode())
+
+    def check_affordable(self, number: int) -> None:
+        """Raise FarrError before a round that the run's price does not cover.
+
+        Guarantee: no round is asked whose price and that of those before would exceed the run's. Test:
+        tests/farr/test_flower_grid.py::test_a_run_stops_before_the_round_that_would_exceed_its_price.
+        """
+        if number > self.rounds or self.spent_units + self.share > self.rho_units:
+            raise FarrError(
+                "run-over",
+                _("the price of the run is for {rounds} rounds, and the app asks for another").format(
+                    rounds=self.rounds
+                ),
+                remedy=_("begin another run with --rounds for all that the app asks: evaluations count too"),
+            )
+
+    def round_of(self, asked: Round) -> KeptRound | None:
+        """Return a round that was asked already; None where it was not. Raise FarrError where it was another."""
+        for each in self.done_rounds:
+            if each.number != asked.number:
+                continue
+            if (each.message, each.sites) != (asked.sent.digest.hex(), asked.sites):
+                raise FarrError(
+                    "not-repeated",
+                    _("round {number} of the app is another one than when the run was begun").format(
+                        number=asked.number
+                    ),
+                    remedy=_("give its random numbers a seed, or begin another run"),
+                )
+            return each
+        return None
+
+    def add(self, asked: Round, request: bytes) -> KeptRound:
+        """Keep that a round is about to be asked."""
+        added = KeptRound(
+            number=asked.number,
+            kind=asked.sent.kind,
+            message=asked.sent.digest.hex(),
+            sites=asked.sites,
+            request=request.hex(),
+        )
+        self.done_rounds.append(added)
+        self.save()
+        return added
+
+    def done(self, number: int, outcome: Outcome) -> None:
+        """Keep what came of a round."""
+        self._change(
+            number,
+            state="answered",
+            rho_units=outcome.rho_units,
+            release=outcome.release,
+            answered=outcome.answered,
+            noise=outcome.noise,
+        )
+
+    def refused(self, number: int) -> None:
+        """Forget a round that was refused before any hospital heard of it."""
+        self.done_rounds = [each for each in self.done_rounds if each.number != number]
+        self.save()
+
+    def late(self, number: int) -> None:
+        """Keep that a round was given up."""
+        self._change(number, state="late")
+
+    def _change(self, number: int, **changes: Any) -> None:
+        self.done_rounds = [replace(each, **changes) if each.number == number else each for each in self.done_rounds]
+        self.save()
+
+
+def read(folder: Path) -> Kept:
+    """Read a run that was kept; raise FarrError where there is none."""
+    try:
+        kept = json.loads((folder / FILE).read_text("utf-8"))
+        # Of another format, there is an argument that Kept does not take.
+        if kept["format"] == FORMAT:
+            del kept["format"]
+        rounds = [
+            KeptRound(**{**each, "sites": tuple(each["sites"]), "answered": tuple(each["answered"])})
+            for each in kept.pop("done_rounds")
+        ]
+        return Kept(folder=folder, done_rounds=rounds, **kept)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise FarrError(
+            "no-run", _("no run of an app is kept in {folder}").format(folder=folder), remedy=_("name its id")
+        ) from None

@@ -1,0 +1,1 @@
+"""Training from the researcher's side: recipes, runs, models and what is told of them."""

@@ -1,0 +1,255 @@
+"""The model card: what a model is of, what it cost whom, who took part and who did not, and what to beware of."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from farr.texts import N_, _, translate
+from farr.training.coefficients import RATIOS, Coefficient
+from farr.training.recipe import DROP
+from farr.training.runs import Run
+from farr.training.trained import Trained
+from queries.asked.plan import ONE
+from queries.cost.accounting import DELTA, epsilon_of, rho_of_units
+from queries.models.fitted import Evaluation
+
+FAKE = N_("Trained on fake rows: it says nothing about any patient and must not be used.")
+SCALED = N_("Numbers were scaled by the catalogue's bounds and cut to them; predictions do the same.")
+DROPPED = N_("Rows in which a term has no value took no part.")
+CENTRED = N_("A term without a value counted as the middle of its bounds, or as its first group.")
+CLIPPED = N_("A patient's gradient longer than the clip was shortened to it, which may bias coefficients towards zero.")
+PARTIAL = N_("Some hospitals are not in every round; what they added to the others stays in the model.")
+UNFINISHED = N_("The run stopped before its end: coefficients and errors are those of its last round.")
+
+
+def card_of(trained: Trained) -> dict[str, Any]:
+    """Return the card as JSON can hold it. Texts are English: files are read by others."""
+    recipe, prepared, run = trained.prepared.recipe, trained.prepared, trained.run
+    catalogue = prepared.catalogue
+    card: dict[str, Any] = {
+        "name": recipe.name,
+        "kind": recipe.kind,
+        "question": {
+            "table": prepared.part.table,
+            "outcome": recipe.outcome,
+            "terms": list(recipe.terms),
+            "where": recipe.where,
+            "missing": recipe.missing,
+            "strata": list(recipe.strata),
+        },
+        "catalogue": {"name": catalogue.name, "version": catalogue.version, "digest": catalogue.digest.hex()},
+        "privacy": privacy_of(trained),
+        "hospitals": None if run is None else hospitals_of(run),
+        "training": {
+            "rounds": len(trained.fitted.history),
+            "finished": trained.fitted.finished,
+            "penalty": float(recipe.penalty),
+            "clip": prepared.step.clip / ONE,
+            "loss": [
+                {"round": each.number, "loss": each.loss, "low": each.low, "high": each.high}
+                for each in trained.fitted.history
+            ],
+        },
+        "evaluation": None if trained.fitted.evaluation is None else evaluation_of(trained.fitted.evaluation),
+        "caveats": list(caveats(trained)),
+        "stopped": None if trained.stopped is None else {"code": trained.stopped.code},
+        "fake": trained.fake,
+    }
+    if run is not None:
+        card["run"] = {
+            "id": run.id,
+            "begun_at": _when(run.begun_at),
+            "ended_at": _when(max((each.released_at for each in run.answered), default=run.begun_at)),
+            "purpose": run.purpose,
+            "reason": recipe.reason,
+            "requests": [each.request for each in run.answered],
+            "releases": [each.release for each in run.answered],
+        }
+    return card
+
+
+def privacy_of(trained: Trained) -> dict[str, Any]:
+    """Return what the model cost a patient at most."""
+    prepared, run = trained.prepared, trained.run
+    plain: dict[str, Any] = {
+        "unit": "patient",
+        "neighbours": "all rows of one patient, at every hospital, are there or not",
+        "rows_per_patient": prepared.part.bound.rows,
+        "sites_per_patient": prepared.catalogue.sites_per_patient,
+        "mechanism": "distributed discrete Gaussian noise on sums of clipped gradients, added at the hospitals",
+        "delta": float(DELTA),
+    }
+    if run is None:
+        return plain | {"rho": 0.0, "epsilon": 0.0}
+    return plain | {
+        "rho": float(rho_of_units(run.spent_units)),
+        "epsilon": epsilon_of(rho_of_units(run.spent_units)),
+        "units": run.spent_units,
+        "agreed_epsilon": epsilon_of(rho_of_units(run.rho_units)),
+        "lost_units": run.lost_units,
+        "trust": run.recipe.trust.value,
+        "minimum": run.minimum,
+    }
+
+
+def hospitals_of(run: Run) -> dict[str, list[str]]:
+    """Return who was asked, who is in every round, in some of them, and in none."""
+    rounds = [set(each.answered) for each in run.answered]
+    always = set.intersection(*rounds) if rounds else set()
+    ever = set().union(*rounds)
+    return {
+        "asked": list(run.sites),
+        "in_every_round": sorted(always),
+        "in_some_rounds": sorted(ever - always),
+        "in_none": sorted(set(run.sites) - ever),
+    }
+
+
+def evaluation_of(evaluation: Evaluation) -> dict[str, Any]:
+    """Return an evaluation as JSON can hold it; what the noise hides is null."""
+    return {
+        "share": evaluation.share,
+        "figures": {
+            each.name: {"value": _finite(each.value), "low": _finite(each.low), "high": _finite(each.high)}
+            for each in evaluation.figures
+        },
+        "calibration": [
+            {
+                "rows": _finite(each.rows),
+                "predicted": _finite(each.predicted),
+                "observed": _finite(each.observed),
+                "low": _finite(each.low),
+                "high": _finite(each.high),
+            }
+            for each in evaluation.bands
+        ],
+    }
+
+
+def coefficient_of(each: Coefficient, kind: str) -> dict[str, Any]:
+    """Return a coefficient as JSON can hold it."""
+    plain: dict[str, Any] = {
+        "name": each.name,
+        "label": each.label,
+        "unit": each.unit,
+        "value": _finite(each.value),
+        "scaled": _finite(each.scaled),
+        "noise_error": _finite(each.noise_error),
+        "error": _finite(each.error),
+        "low": _finite(each.low),
+        "high": _finite(each.high),
+    }
+    if kind in RATIOS:
+        value, low, high = each.ratio()
+        plain[RATIOS[kind].replace(" ", "_")] = {"value": _finite(value), "low": _finite(low), "high": _finite(high)}
+    return plain
+
+
+def caveats(trained: Trained) -> tuple[str, ...]:
+    """Return what a reader must know, in plain English."""
+    found = [FAKE] if trained.fake else []
+    if trained.stopped is not None or not trained.fitted.finished:
+        found.append(UNFINISHED)
+    found += [SCALED, DROPPED if trained.prepared.recipe.missing == DROP else CENTRED]
+    if trained.prepared.recipe.clip is not None or trained.kind in ("poisson", "cox", "network"):
+        found.append(CLIPPED)
+    if trained.run is not None and hospitals_of(trained.run)["in_some_rounds"]:
+        found.append(PARTIAL)
+    return (*found, *(note for note in trained.fitted.notes if note not in found))
+
+
+def markdown(trained: Trained) -> str:
+    """Return the card as a page to be read, in the language in use."""
+    card = card_of(trained)
+    privacy, question, hospitals = card["privacy"], card["question"], card["hospitals"]
+    lines = [f"# {card['name']}", ""]
+    if trained.fake:
+        lines += [f"**{translate(FAKE)}**", ""]
+    lines += [
+        _("- model: {kind} of {outcome} on {terms}").format(
+            kind=card["kind"], outcome=f"`{question['outcome']}`", terms=", ".join(f"`{t}`" for t in question["terms"])
+        ),
+        _("- table: {table}, catalogue {name} {version} ({digest})").format(
+            table=question["table"],
+            name=card["catalogue"]["name"],
+            version=card["catalogue"]["version"],
+            digest=card["catalogue"]["digest"][:16],
+        ),
+        _("- privacy: of a patient, with all rows at all hospitals; epsilon {epsilon:.3g} at delta {delta:g}").format(
+            epsilon=privacy["epsilon"], delta=privacy["delta"]
+        )
+        + f" (rho {privacy['rho']:.4g})",
+    ]
+    if hospitals is not None:
+        lines += [
+            _("- hospitals: {asked} asked, {always} in every round").format(
+                asked=len(hospitals["asked"]), always=len(hospitals["in_every_round"])
+            ),
+        ]
+        for key, text in (
+            ("in_some_rounds", _("- in some rounds only: {sites}")),
+            ("in_none", _("- in no round: {sites}")),
+        ):
+            if hospitals[key]:
+                lines.append(text.format(sites=", ".join(hospitals[key])))
+        lines.append(
+            _("- run {run}, {begun} to {ended}, {count} releases").format(
+                run=card["run"]["id"],
+                begun=card["run"]["begun_at"],
+                ended=card["run"]["ended_at"],
+                count=len(card["run"]["releases"]),
+            )
+        )
+    lines += ["", _("## Coefficients") if trained.table().coefficients else "", ""]
+    lines += _coefficient_rows(trained)
+    if card["evaluation"]:
+        lines += ["", _("## On patients held out"), ""]
+        for name, figure in card["evaluation"]["figures"].items():
+            lines.append(f"- {name}: {_shown(figure['value'])} ({_shown(figure['low'])}, {_shown(figure['high'])})")
+    lines += ["", _("## Beware"), "", *(f"- {translate(each)}" for each in card["caveats"]), ""]
+    return "\n".join(lines)
+
+
+def _coefficient_rows(trained: Trained) -> list[str]:
+    table = trained.table()
+    if not table.coefficients:
+        return []
+    ratio = RATIOS.get(trained.kind, "")
+    heads = [
+        _("term"),
+        _("coefficient"),
+        _("se (noise)"),
+        _("se"),
+        _("95 %"),
+        *([_(ratio), _("95 %")] if ratio else ()),
+    ]
+    lines = [_row(heads), "|---" * len(heads) + "|"]
+    for place, each in enumerate(table.coefficients[table.baselines :]):
+        label = f"{each.label} [1/{each.unit}]" if each.unit else each.label
+        cells = [label, f"{each.value:.4g}", f"{each.noise_error:.2g}", f"{each.error:.2g}"]
+        cells.append(f"{each.low:.4g}, {each.high:.4g}")
+        if ratio and place == 0 and not table.baselines:
+            cells += ["", ""]
+        elif ratio:
+            value, low, high = each.ratio()
+            cells += [f"{value:.4g}", f"{low:.4g}, {high:.4g}"]
+        lines.append(_row(cells))
+    return lines
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _shown(value: float | None) -> str:
+    return "?" if value is None else f"{value:.3f}"
+
+
+def _when(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,207 @@
+"""What is kept of a run, so that it can be taken up and none of its rounds is paid for twice.
+
+    HOME/runs/<id>/run.json     for the owner only: the recipe, the price, and each round's request and release
+
+Each round's request is on the disk before it leaves (``farr.questions.submitted``), and says which round of which run
+it is; so ``run.json`` need not be written with every round, and a process that was killed loses nothing. A run that was
+cut short is taken up by giving the releases of its rounds, verified once more, to the same algorithm.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from farr import files
+from farr.errors import FarrError
+from farr.questions import submitted
+from farr.texts import _
+from farr.training.recipe import Recipe, read
+from protocols.request import ID_BYTES
+
+FOLDER = "runs"
+FILE = "run.json"
+FORMAT = 1
+
+RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
+"""States of a run; one that was interrupted is running and goes on when it is resumed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptRound:
+    """One round that was asked, or is about to be."""
+
+    number: int
+    """From 1; a round that is tried again keeps its number."""
+    request: str
+    """Id of the request, hex."""
+    rho_units: int
+    """Its price, in ledger units."""
+    release: str = ""
+    """Id of the release, hex; empty while there is none."""
+    released_at: int = 0
+    """Seconds since 1970, UTC."""
+    answered: tuple[str, ...] = ()
+    """The hospitals that were asked and whose records are in the sum."""
+    contributors: int = 0
+    """All hospitals in the sum, those that only helped with the noise too."""
+    failed: str = ""
+    """The code with which it ended without an answer; empty where it did not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run, as far as it has come."""
+
+    id: str
+    """16 random bytes, hex."""
+    recipe: Recipe
+    """What is trained."""
+    catalogue: str
+    """Digest of the catalogue that it was begun under, hex."""
+    part: str
+    """The template of every round's question, in its canonical spelling."""
+    sites: tuple[str, ...]
+    """The hospitals that are asked, in every round the same."""
+    minimum: int
+    """Fewest that must answer each round."""
+    rho_units: int
+    """Most that the whole run costs, in ledger units."""
+    most_rounds: int
+    """Most rounds."""
+    purpose: str
+    """A name from the analyst's mandate."""
+    patience: int
+    """Seconds for which hospitals that hold a round for approval are waited for."""
+    begun_at: int
+    """Seconds since 1970, UTC."""
+    by_residence: bool = False
+    """Whether the mandate's regions are where patients live."""
+    rounds: tuple[KeptRound, ...] = ()
+    """In the order in which they were asked."""
+    state: str = RUNNING
+    """``running``, ``finished`` or ``stopped``."""
+    why: str = ""
+    """Of a stopped run, the code."""
+    format: int = field(default=FORMAT)
+    """Of the file."""
+
+    @property
+    def answered(self) -> tuple[KeptRound, ...]:
+        """Return the rounds that were answered, by number."""
+        return tuple(sorted((each for each in self.rounds if each.release), key=lambda each: each.number))
+
+    @property
+    def spent_units(self) -> int:
+        """Return what the answered rounds cost."""
+        return sum(each.rho_units for each in self.answered)
+
+    @property
+    def lost_units(self) -> int:
+        """Return what rounds that ended without an answer cost at most: hospitals that did answer were charged."""
+        return sum(each.rho_units for each in self.rounds if each.failed)
+
+    def round(self, number: int) -> KeptRound | None:
+        """Return the round of a number that was answered or is under way; None where it has to be asked."""
+        return next((each for each in self.rounds if each.number == number and not each.failed), None)
+
+    def asked(self, added: KeptRound) -> Run:
+        """Return the run with a round about to be asked."""
+        return replace(self, rounds=(*self.rounds, added), state=RUNNING, why="")
+
+    def changed(self, request: str, **changes: Any) -> Run:
+        """Return the run with other facts of one round."""
+        return replace(
+            self, rounds=tuple(replace(each, **changes) if each.request == request else each for each in self.rounds)
+        )
+
+
+def new_id() -> str:
+    """Return an id that no run has yet."""
+    return secrets.token_hex(ID_BYTES)
+
+
+def write(home: Path, run: Run) -> None:
+    """Keep a run: after a crash the file holds what it held before, or this, and only its owner can read it."""
+    folder = folder_of(home, run.id)
+    files.make_folder(home / FOLDER)
+    files.make_folder(folder)
+    plain = _plain(run) | {"recipe": run.recipe.to_plain(), "rounds": [_plain(each) for each in run.rounds]}
+    files.replace(folder / FILE, json.dumps(plain, ensure_ascii=False).encode() + b"\n")
+
+
+def recovered(home: Path, run: Run) -> Run:
+    """Return a run with the rounds that were asked after it was last written.
+
+    Guarantee: a round's request is on the disk before it leaves, so a round that was paid for is found again, however
+    the process ended. Tests: tests/farr/test_training_run.py::test_a_run_that_was_cut_anywhere_pays_for_no_round_twice,
+    tests/farr/test_training_run.py::test_a_run_that_was_killed_pays_for_no_round_twice.
+    """
+    known = {each.request for each in run.rounds}
+    for asked in submitted.of_run(home, bytes.fromhex(run.id)):
+        if asked.run is not None and asked.id.hex() not in known:
+            run = run.asked(KeptRound(number=asked.run.round, request=asked.id.hex(), rho_units=asked.rho_units))
+    return run
+
+
+def folder_of(home: Path, identifier: str) -> Path:
+    """Return the folder of a run."""
+    return home / FOLDER / identifier
+
+
+def find(home: Path, identifier: str) -> Run:
+    """Return a run by its id or the beginning of it; raise FarrError where there is none, or more than one."""
+    if not re.fullmatch(r"[0-9a-f]{1,32}", identifier.lower()):
+        raise _none(identifier)
+    found = sorted(path.parent.name for path in (home / FOLDER).glob(f"{identifier.lower()}*/{FILE}"))
+    if not found:
+        raise _none(identifier)
+    if len(found) > 1:
+        raise FarrError(
+            "ambiguous",
+            _("{count} begin with {id}").format(count=len(found), id=identifier),
+            remedy=_("write more of it"),
+        )
+    return _read(home, found[0])
+
+
+def every(home: Path) -> tuple[Run, ...]:
+    """Return the runs that were begun from a home, newest first."""
+    found = [_read(home, path.parent.name) for path in (home / FOLDER).glob(f"*/{FILE}")]
+    return tuple(sorted(found, key=lambda run: (-run.begun_at, run.id)))
+
+
+def _read(home: Path, identifier: str) -> Run:
+    path = folder_of(home, identifier) / FILE
+    try:
+        plain = json.loads(path.read_bytes(), parse_float=Decimal)
+        rounds = tuple(KeptRound(**each | {"answered": tuple(each["answered"])}) for each in plain.pop("rounds"))
+        recipe = read(plain.pop("recipe"), FILE)
+        sites = tuple(plain.pop("sites"))
+        run = Run(**plain, rounds=rounds, recipe=recipe, sites=sites)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FarrError(
+            "damaged-run",
+            _("{path} is damaged ({error})").format(path=path, error=type(error).__name__),
+            remedy=_("its releases are kept: farr releases list; begin another run"),
+        ) from error
+    if run.format != FORMAT or run.id != identifier:
+        raise FarrError("damaged-run", _("{path} is another version's").format(path=path))
+    return run
+
+
+def _plain(node: Run | KeptRound) -> dict[str, Any]:
+    return {item.name: getattr(node, item.name) for item in fields(node)}
+
+
+def _none(identifier: str) -> FarrError:
+    return FarrError(
+        "unknown-run",
+        _("there is no run with the id {id}").format(id=identifier),
+        remedy=_("list them: farr models list"),
+    )

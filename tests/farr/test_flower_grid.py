@@ -1,0 +1,225 @@
+"""Unmodified Flower apps over hospitals in this process: rounds, replies, prices, losses."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from safetensors.numpy import load
+
+from farr.errors import FarrError
+from farr.flower import adapter, app, kept
+from farr.flower.grid import FarrGrid, node_id
+from tests.farr.flower_hospitals import EXAMPLES, Hospitals, heart
+
+
+@pytest.fixture
+def over(tmp_path):
+    """Return what makes a run of an example over some hospitals."""
+
+    def start(name="sklearn", **settings):
+        begun = app.begin(EXAMPLES / name, tmp_path, epsilon=1.0, **settings)
+        return begun, Hospitals(app=EXAMPLES / name, rows=heart(4), folder=tmp_path)
+
+    return start
+
+
+@pytest.fixture
+def grid(over):
+    """Return a grid of four hospitals, and the hospitals."""
+    begun, hospitals = over()
+    with adapter.task(3):
+        yield FarrGrid(hospitals, *begun, config=begun[1].config, told=lambda _: None), hospitals
+
+
+def train(grid, nodes, start=0.0):
+    """Return a round of messages to some nodes, beginning with the same coefficient everywhere."""
+    start = (np.full(7, start), np.zeros(1))
+    content = RecordDict({"arrays": ArrayRecord(list(start)), "config": ConfigRecord({"server-round": 1})})
+    return [Message(content, node, "train") for node in nodes]
+
+
+def test_an_unmodified_app_trains_over_hospitals_as_over_their_mean(over):
+    """FedAvg over the replies is, up to the grid of whole numbers, the mean of what the hospitals fitted."""
+    begun, hospitals = over(config="num-server-rounds = 1")
+    ran = app.run(EXAMPLES / "sklearn", begun, lambda *_: hospitals)
+    assert ran.stopped is None
+    (first, second) = hospitals.asked.values()
+    assert [first.sent.kind, second.sent.kind] == ["train", "evaluate"]
+    expected = np.mean([hospitals.added(first, site) for site in hospitals.rows], axis=0)
+    model = np.concatenate([each.ravel() for _, each in sorted(load(ran.model.read_bytes()).items())])
+    assert model == pytest.approx(expected, abs=1e-5)
+    assert np.linalg.norm(expected) > 0.5
+
+
+def test_a_query_of_pandas_gives_the_pooled_counts(over, capsys):
+    """A sum over identical means is the sum over hospitals."""
+    begun, hospitals = over("pandas")
+    ran = app.run(EXAMPLES / "pandas", begun, lambda *_: hospitals)
+    assert (ran.stopped, ran.model) == (None, None)
+    pooled = pd.concat(hospitals.rows.values())
+    fifties = pooled[(pooled.age >= 50) & (pooled.age < 60)]
+    (line,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  50")]
+    assert [float(line[-2]), float(line[-1])] == [len(fifties), (fifties.disease != "0").sum()]
+
+
+def test_a_network_of_pytorch_learns(over, capsys):
+    """The third example, where PyTorch is installed."""
+    pytest.importorskip("torch", reason="PyTorch is an optional extra and not installed here")
+    begun, hospitals = over("torch")
+    ran = app.run(EXAMPLES / "torch", begun, lambda *_: hospitals)
+    assert ran.stopped is None
+    shares = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines() if line.startswith("round")]
+    assert len(shares) == 4
+    assert shares[-1] > 0.65
+    assert set(load(ran.model.read_bytes())) == {"inner.weight", "inner.bias", "outer.weight", "outer.bias"}
+
+
+def test_every_reply_of_a_round_is_the_same_mean(grid):
+    """Nothing of a single hospital is in any reply, and its weight is 1 whatever the app counted."""
+    grid, hospitals = grid
+    replies = grid.send_and_receive(train(grid, grid.get_node_ids()))
+    assert len(replies) == len(hospitals.rows)
+    assert len({reply.metadata.src_node_id for reply in replies}) == len(replies)
+    contents = [reply.content for reply in replies]
+    assert all(each["metrics"] == {"num-examples": 1} for each in contents)
+    first = np.concatenate(contents[0]["arrays"].to_numpy_ndarrays())
+    for each in contents:
+        assert np.array_equal(np.concatenate(each["arrays"].to_numpy_ndarrays()), first)
+    alone = [hospitals.added(next(iter(hospitals.asked.values())), site) for site in hospitals.rows]
+    assert not any(np.allclose(first, each) for each in alone)
+
+
+def test_pushing_and_pulling_is_the_same_as_sending(grid):
+    """An app that polls gets each reply once."""
+    grid, _ = grid
+    identifiers = grid.push_messages(train(grid, grid.get_node_ids()))
+    replies = grid.pull_messages(identifiers[:2]) + grid.pull_messages(identifiers)
+    assert sorted(reply.metadata.reply_to_message_id for reply in replies) == sorted(identifiers)
+    assert list(grid.pull_messages(identifiers)) == []
+
+
+def test_a_hospital_that_is_lost_is_one_reply_less(grid):
+    """It is told as unavailable; the mean is that of the others."""
+    grid, hospitals = grid
+    hospitals.lost = {"centre-2"}
+    replies = grid.send_and_receive(train(grid, grid.get_node_ids()))
+    gone = [reply.metadata.src_node_id for reply in replies if reply.has_error()]
+    assert gone == [node_id("centre-2")]
+    assert len(replies) == 4
+
+
+def test_hospitals_that_are_away_are_no_nodes(grid):
+    """A strategy waits for them or does without them, as it would over Flower's own server."""
+    grid, hospitals = grid
+    hospitals.away = {"centre-0"}
+    assert set(grid.get_node_ids()) == {node_id(f"centre-{number}") for number in (1, 2, 3)}
+
+
+def test_a_round_that_is_late_is_given_up_and_counted(grid):
+    """Nobody has replied; what hospitals may have been charged counts as spent."""
+    grid, hospitals = grid
+    hospitals.late = True
+    assert list(grid.send_and_receive(train(grid, grid.get_node_ids()), timeout=1)) == []
+    assert hospitals.cancelled == list(hospitals.asked)
+    assert grid._kept.spent_units == grid._kept.share
+
+
+def test_a_run_stops_before_the_round_that_would_exceed_its_price(over):
+    """The round is not asked, the last model is kept, and what was spent is known."""
+    begun, hospitals = over(rounds=3)
+    ran = app.run(EXAMPLES / "sklearn", begun, lambda *_: hospitals)
+    assert ran.stopped is not None
+    assert ran.stopped.code == "run-over"
+    assert len(hospitals.asked) == 3
+    assert ran.model is not None
+    assert ran.kept.spent_units == 21
+    assert ran.kept.share * 3 <= ran.kept.rho_units
+
+
+def test_a_run_that_was_broken_off_asks_no_round_twice(over, tmp_path):
+    """Its releases are handed to the app once more, and the rest is asked."""
+    begun, hospitals = over()
+    calls = []
+
+    def ask(asked, request, before=hospitals.ask):
+        if len(calls) == 3:
+            raise FarrError("unreachable", "gone")
+        calls.append(request)
+        before(asked, request)
+
+    hospitals.ask = ask
+    broken = app.run(EXAMPLES / "sklearn", begun, lambda *_: hospitals)
+    assert broken.stopped.code == "unreachable"
+    calls[:] = []
+    hospitals.ask = lambda asked, request: hospitals.asked.setdefault(request, asked)
+    again = app.resume(EXAMPLES / "sklearn", tmp_path, begun[1].id[:8])
+    ran = app.run(EXAMPLES / "sklearn", again, lambda *_: hospitals)
+    assert ran.stopped is None
+    assert len(hospitals.asked) == 6
+    assert ran.kept.spent_units == 6 * 7
+
+
+def test_an_app_that_does_not_repeat_itself_is_not_resumed(grid):
+    """A round is the one that was paid for, or none."""
+    grid, _ = grid
+    grid.send_and_receive(train(grid, grid.get_node_ids()))
+    grid._number = 0
+    with pytest.raises(FarrError, match="another one"):
+        grid.send_and_receive(train(grid, grid.get_node_ids(), 1.0))
+
+
+def test_what_is_kept_of_a_run_is_read_as_it_was_written(over, tmp_path):
+    """All that a run needs to go on."""
+    (settings, begun), hospitals = over()
+    app.run(EXAMPLES / "sklearn", (settings, begun), lambda *_: hospitals)
+    assert kept.read(begun.folder) == begun
+    assert oct((begun.folder / kept.FILE).stat().st_mode)[-3:] == "600"
+
+
+def test_an_evaluation_that_declares_nothing_costs_nothing(grid):
+    """Hospitals are not asked, and the strategy hears that nobody answered."""
+    grid, hospitals = grid
+    content = RecordDict({"arrays": ArrayRecord([np.zeros(3)])})
+    replies = grid.send_and_receive([Message(content, node, "evaluate") for node in grid.get_node_ids()])
+    assert all(reply.has_error() for reply in replies)
+    assert hospitals.asked == {}
+    with pytest.raises(FarrError, match="nobody declared"):
+        grid.push_messages([Message(content, node, "query") for node in grid.get_node_ids()])
+
+
+def test_a_message_to_a_stranger_or_two_to_one_hospital_are_refused(grid):
+    """Before anything is asked."""
+    grid, hospitals = grid
+    (node, *_) = grid.get_node_ids()
+    for nodes in ([node, 5], [node, node]):
+        with pytest.raises(FarrError):
+            grid.push_messages(train(grid, nodes))
+    assert hospitals.asked == {}
+
+
+def test_a_median_is_refused_before_anything_is_asked(over, tmp_path):
+    """An app whose strategy would be silently wrong does not run."""
+    folder = tmp_path / "app"
+    shutil.copytree(EXAMPLES / "sklearn", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    file = folder / "heart_sklearn" / "server_app.py"
+    file.write_text(file.read_text().replace("FedAvg", "FedMedian"))
+    _, hospitals = over()
+    begun = app.begin(folder, tmp_path, epsilon=1.0)
+    ran = app.run(folder, begun, lambda *_: hospitals)
+    assert ran.stopped.code == "strategy"
+    assert hospitals.asked == {}
+
+
+def test_noise_is_told_with_every_round(over):
+    """People see how coarse a round's mean is."""
+    begun, hospitals = over()
+    hospitals.noise, told = 0.01, []
+    app.run(EXAMPLES / "sklearn", begun, lambda *_: hospitals, told.append)
+    answered = [each for each in told if each.state == "answered"]
+    assert [each.number for each in answered] == list(range(1, 7))
+    assert answered[0].noise == pytest.approx(0.01 * 2.0 / 4)
+    assert answered[-1].spent_units == 42
