@@ -18,7 +18,7 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS]
 HUB = "hub.example.org:7443"
 """Stands in the guides for the coordinator's address, and here for a port of the loopback interface."""
 
-SOON = 120
+SOON = 240
 MARK = "@@@ block"
 
 SPAN = re.compile(r"`(farr [a-z][^`]*)`")

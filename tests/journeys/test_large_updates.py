@@ -15,6 +15,7 @@ from protocols import release as releases
 from protocols import ring
 from protocols.credentials import Credentials
 from protocols.wire_pb2 import RequestId, Role, State
+from queries.asked.app_time import settling
 from queries.asked.canonical import encode
 from queries.asked.plan import EVERYTHING, ONE, Aggregate, AppStep, Bound
 from tests.coordinator import federation as parties
@@ -227,7 +228,7 @@ def test_a_round_of_an_app_stays_open_for_as_long_as_it_may_take(federation, tmp
             long = await place.answer(await place.ask(plan=encode(round_of(federation, message, 1 << 20))))
             short = await place.answer(await place.ask())
             lasted = [each.released_at - place.announced(each).deadline for each in (long, short)]
-            assert 80 <= -lasted[0] <= 20 + 60 + 9 + 2
+            assert 80 <= -lasted[0] <= 20 + 60 + 9 + settling(1 << 20) + 2
             assert -lasted[1] <= 21
 
     asyncio.run(scenario())
