@@ -250,7 +250,7 @@ is that of the whole run, at a delta of one in a million, for adding or removing
 may collude, as by default. AUC is on all rows, so a difference is what the noise costs and nothing else.
 
 Noise is that of the nodes' own sampler for the stroke trial's five sites and the four heart centres in the first table
-(logistic); everywhere else it is rounded normal numbers of the same variance, which draw in a thousandth of the time.
+(logistic); everywhere else it is rounded normal numbers of the same variance, which are far quicker.
 """
 
 _FOOT = """
@@ -270,10 +270,9 @@ steps on each hospital's rows, as `flower_local` in `benchmarks/training_quality
 errors and its pooled fit is the same number of steps without noise.
 
 The third table counts how often a coefficient's interval by the noise contains the fit without noise to the same rows,
-with the same clip. Stratified models have a baseline for each site and interval, each from few events: their intervals
-are rough, those of columns above all, and with many sites some errors are too small; the model says so in a note. Where
-the noise hides a coefficient, its interval rests on a weak prior (standard deviation 3.5 for a scaled column), and the
-model says that too.
+with the same clip. Stratified models have a baseline for each site and interval, each from few events: single intervals
+are rough, as the last column but one shows, and the model says so in a note. Where the noise hides a coefficient, its
+interval rests on a weak prior (standard deviation 3.5 for a scaled column), and the model says that too.
 """
 
 if __name__ == "__main__":

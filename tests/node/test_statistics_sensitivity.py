@@ -275,7 +275,8 @@ def test_without_the_bound_on_rows_every_statistic_is_moved_further(one_less):
             missed += [
                 block for place, block in blocks if not isinstance(block.measure, PatientCount) and place not in found
             ]
-    assert not STATISTICS.keys() - seen
+    # Rounds of training have no rows of their own: tests/node/test_step_sensitivity.py.
+    assert not STATISTICS.keys() - seen - {"step", "app"}
     assert not missed
 
 
