@@ -136,10 +136,10 @@ class Link:
         """Keep the link up until ``stop``; return 0, or 1 where going on would be no use."""
         told = asyncio.ensure_future(stop.wait())
         attempt = 0
+        session: asyncio.Future[str] = asyncio.ensure_future(self._session())
         try:
             while True:
                 self._welcomed_at = math.inf
-                session = asyncio.ensure_future(self._session())
                 await asyncio.wait({session, told}, return_when=asyncio.FIRST_COMPLETED)
                 if told.done():
                     await self._leave(session)
@@ -158,8 +158,10 @@ class Link:
                 await self._pause(told, pause)
                 if told.done():
                     return 0
+                session = asyncio.ensure_future(self._session())
         finally:
             told.cancel()
+            session.cancel()
             self._rounds.close()
 
     def renew(self, credentials: Credentials) -> None:
