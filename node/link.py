@@ -136,7 +136,7 @@ class Link:
         """Keep the link up until ``stop``; return 0, or 1 where going on would be no use."""
         told = asyncio.ensure_future(stop.wait())
         attempt = 0
-        session: asyncio.Future[str] = asyncio.ensure_future(self._session())
+        session = asyncio.ensure_future(self._session())
         try:
             while True:
                 self._welcomed_at = math.inf
