@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,7 +143,7 @@ def decode(data: bytes, most: int = MOST_BYTES) -> AppMessage:
     kind, group = header["kind"], header["group"]
     if not isinstance(kind, str) or not _KIND.fullmatch(kind):
         raise Rejected("malformed", "kind of an app's message")
-    if not isinstance(group, str) or len(group) > MOST_NAME:
+    if not _is_text(group, MOST_NAME):
         raise Rejected("malformed", "group of an app's message")
     reader = _Bodies(memoryview(data), start + length)
     records = {name: _record(items, reader) for name, items in _named(header["records"], 3, MOST_RECORDS)}
@@ -200,7 +200,7 @@ def _named(items: object, width: int, most: int) -> list[tuple[str, list[object]
         if not isinstance(item, list) or len(item) != width:
             raise Rejected("malformed", "an item of an app's message")
         name, *rest = item
-        if not isinstance(name, str) or not 1 <= len(name) <= MOST_NAME or name in named:
+        if not name or not _is_text(name, MOST_NAME) or name in named:
             raise Rejected("malformed", "a name in an app's message")
         named[name] = rest
     return list(named.items())
@@ -229,6 +229,9 @@ def _form(form: Sequence[object]) -> tuple[str, tuple[int, ...]]:
         raise Rejected("malformed", "shape of an array")
     if any(type(length) is not int or not 0 <= length <= MOST_BYTES for length in shape):
         raise Rejected("malformed", "shape of an array")
+    # Also where one length is 0: an array without numbers has a shape that memory must be able to hold.
+    if math.prod(max(1, length) for length in shape) > MOST_BYTES:
+        raise Rejected("malformed", "shape of an array")
     return kind, tuple(shape)
 
 
@@ -250,7 +253,7 @@ def _scalar(item: object) -> Scalar:
         return item
     if isinstance(item, float) and math.isfinite(item):
         return item
-    if isinstance(item, str) and len(item) <= MOST_TEXT:
+    if _is_text(item, MOST_TEXT):
         return item
     if isinstance(item, dict) and list(item) == ["bytes"] and isinstance(item["bytes"], str):
         try:
@@ -260,6 +263,13 @@ def _scalar(item: object) -> Scalar:
         if len(raw) <= MOST_TEXT and base64.b64encode(raw).decode() == item["bytes"]:
             return raw
     raise Rejected("malformed", "a value in an app's message")
+
+
+def _is_text(item: object, most: int) -> TypeGuard[str]:
+    """Tell whether this is a text of so many characters at most, all of which can be written out."""
+    if not isinstance(item, str) or len(item) > most:
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in item)  # a half of a pair is no character
 
 
 def _written(record: Record, bodies: list[bytes]) -> list[object]:

@@ -145,6 +145,12 @@ WRONG = {
         + ",".join(["99999999"] * 8)
         + "]]]]]}"
     ),
+    "no numbers, in a shape beyond memory": header(
+        '{"kind":"train","group":"","settings":[],"records":[["a","arrays",[["w","<f8",[0,99999999,99999999,99999999]]]]]}'
+    ),
+    "half a character in a group": header('{"kind":"train","group":"\\ud800","settings":[],"records":[]}'),
+    "half a character in a name": header('{"kind":"train","group":"","settings":[["\\udfff",1]],"records":[]}'),
+    "half a character in a text": header('{"kind":"train","group":"","settings":[["x","a\\ud83d"]],"records":[]}'),
     "another kind": header('{"kind":"steal","group":"","settings":[],"records":[]}'),
     "a metric in words": header('{"kind":"train","group":"","settings":[],"records":[["m","metrics",[["x","77"]]]]}'),
     "more after the end": encode(EXAMPLE) + b"x",
