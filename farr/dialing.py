@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 from cryptography import x509
+from grpc.experimental import ChannelOptions
 
 from farr.errors import FarrError
 from farr.problems import advice
@@ -60,6 +61,8 @@ class Caller:
                 ("grpc.http2.bdp_probe", 0),
                 ("grpc.initial_reconnect_backoff_ms", 200),
                 ("grpc.max_reconnect_backoff_ms", 2_000),
+                # A stream of answers is read by who waits for it, with no thread started beside it.
+                (ChannelOptions.SingleThreadedUnaryStream, 1),
             ),
         )
 
