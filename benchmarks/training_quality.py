@@ -273,6 +273,14 @@ The third table counts how often a coefficient's interval by the noise contains 
 with the same clip. Stratified models have a baseline for each site and interval, each from few events: single intervals
 are rough, as the last column but one shows, and the model says so in a note. Where the noise hides a coefficient, its
 interval rests on a weak prior (standard deviation 3.5 for a scaled column), and the model says that too.
+
+What misses in stratified models is nearly always on one side. A slope of a column that is nowhere near 0, such as age
+between 0 and 120, is told apart from the baselines by little: along that direction the noise is as large as the
+information, each round goes only part of the way to the fit, and the prior holds the rest. In the stroke trial in five
+strata (epsilon 1, nine rounds) the steepest slope, 3.1, falls short by 0.2 with an error of 0.6, and the baselines are
+too high to match; at epsilon 3 nothing of it is left. In twenty strata it falls short by 0.5 with an error of 0.9. The
+slopes' intervals cover nevertheless; of the baselines expect 85 to 100 %. More patients, a larger epsilon or fewer
+strata help.
 """
 
 if __name__ == "__main__":

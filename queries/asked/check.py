@@ -13,7 +13,7 @@ from typing import NoReturn
 from queries.agreed.catalogue import Catalogue, CodeColumn, CodeSet, Column, DateColumn, NumberColumn, Table
 from queries.agreed.domains import PARTS
 from queries.asked.canonical import encode
-from queries.asked.check_step import check_alone
+from queries.asked.check_step import check_alone, check_work
 from queries.asked.plan import (
     Aggregate,
     AttributeKey,
@@ -84,6 +84,7 @@ def check(plan: Plan, catalogue: Catalogue) -> None:
     for part in plan.parts:
         _check_part(part, catalogue)
     check_alone(plan)
+    check_work(plan, catalogue)
     _check_unlike(plan.parts, "parts")
     tally(plan, catalogue)
 

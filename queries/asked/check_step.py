@@ -7,6 +7,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import NoReturn
 
+from queries.agreed.catalogue import Catalogue
 from queries.asked.canonical import encode
 from queries.asked.plan import EVERYTHING, AppStep, CodeKey, FlagKey, Layer, NumberTerm, Plan, Step
 from queries.cost.setting import Setting
@@ -23,8 +24,13 @@ MOST_WIDTH = 4096
 MOST_INFORMED = 128
 """Most coefficients of a model whose information is summed: it has half the square of their number."""
 
-MOST_WEIGHTS = 60_000
-"""Most weights of a network: written in full, they must fit into a plan."""
+MOST_WORK = 20_000
+"""Most that one patient may make a network work in a step: weights, and ``BENT`` for each number that a layer bends,
+times the rows of a patient. Measured at the limit (64 columns, layers of 128 and 64): 2.5 to 3.6 seconds for
+10,000 patients on one core of a busy machine. All weights, written in full, fit into a plan."""
+
+BENT = 16
+"""What a number through ``gelu`` takes, forwards and backwards, in weights: some 200 ns for 13."""
 
 MOST_LAYERS = 16
 """Most layers of a network."""
@@ -53,11 +59,12 @@ FEWEST_FOLDS, MOST_FOLDS = 2, 1000
 MOST_APP_ENTRIES = 1 << 24
 """Most numbers that an app gives: 128 MiB on the wire from each hospital."""
 
-MOST_APP_BYTES = 1 << 30
-"""Longest message to an app."""
+MOST_APP_BYTES = 8 * MOST_APP_ENTRIES + (1 << 20)
+"""Longest message to an app: as many numbers, and a megabyte around them. No longer one travels: see
+``protocols.blobs.MOST_BYTES``."""
 
-MOST_SECONDS = 86_400
-"""Longest time of an app's round."""
+MOST_SECONDS = 3000
+"""Longest time of an app: with what both ways take it must end within ``protocols.announcement.LONGEST_ROUND``."""
 
 MOST_APP_COLUMNS = 256
 """Most columns that an app is handed."""
@@ -103,6 +110,27 @@ def check_alone(plan: Plan) -> None:
         _refuse("a round of training in groups", "limit its rows by conditions instead")
     if aggregate.where != EVERYTHING:
         _refuse("a round of training with a condition of its own", "put the condition on the question's rows")
+
+
+def check_work(plan: Plan, catalogue: Catalogue) -> None:
+    """Raise PlanError where a network, whose step was checked, would hold a hospital for long.
+
+    Guarantee: what a patient's rows take is bounded by public figures, at most ``MOST_WORK``. Tests:
+    tests/queries/test_step_check.py::test_the_work_that_a_network_makes_is_bounded_by_patient,
+    tests/queries/test_step_check.py::test_a_network_at_the_limit_takes_seconds.
+    """
+    for part in plan.parts:
+        for step in (aggregate.step for aggregate in part.aggregates):
+            if not isinstance(step, Step) or not step.layers:
+                continue
+            weights = shape_of(step, Setting(catalogue=catalogue, table=catalogue.table(part.table), keys=())).width
+            bent = sum(layer.width for layer in step.layers if layer.kind != "linear")
+            work = part.bound.rows * (weights + BENT * bent)
+            if work > MOST_WORK:
+                _refuse(
+                    f"a network of {work:,} units of work for each patient, more than {MOST_WORK:,}",
+                    "use narrower layers, fewer rows of a patient, or an app",
+                )
 
 
 def check_step(step: Step, setting: Setting) -> None:
@@ -211,8 +239,6 @@ def _check_layers(step: Step, shape: Shape) -> None:
         _refuse("an outcome that is not 2 to 4,096 classes", "use a level of the codes")
     if given is None or given.kind != "linear" or given.width != max(1, shape.classes):
         _refuse("the last layer must be linear and give one number, or one for each class", _VERSION)
-    if shape.width > MOST_WEIGHTS:
-        _refuse(f"{shape.width:,} weights, more than {MOST_WEIGHTS:,}", "use narrower layers, or an app")
 
 
 def _check_sums(step: Step, shape: Shape) -> None:

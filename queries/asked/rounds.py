@@ -20,6 +20,9 @@ from queries.errors import PlanError
 MOST_KEPT = 64
 """Plans without their coefficients that are kept."""
 
+MOST_KEPT_BYTES = 1 << 15
+"""Bytes of the longest of them, so that they do not fill the memory; a longer one is read as a whole each time."""
+
 _POINT = b'"point":['
 """Only a key is spelt so: within a text, a quotation mark has a stroke before it."""
 
@@ -34,7 +37,8 @@ def read(data: bytes, catalogue: Catalogue) -> Tally:
     Guarantee: the result, or the refusal, is that of ``decode``, ``check`` and ``tally`` in turn, whatever was read
     before. Test: tests/queries/test_rounds.py::test_a_plan_is_read_as_if_nothing_had_been_read_before.
     """
-    if (cut := _cut(data)) is not None:
+    cut = _cut(data)
+    if cut is not None and len(cut[0]) <= MOST_KEPT_BYTES:
         around, point = cut
         kept = _around(around, len(point), _Own(catalogue))
         if kept is not None:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from queries.asked.plan import POINT, FlagKey, Step
-from queries.models.clipping import most_loss
+from queries.models.clipping import MOST_SQUARE, most_loss
+from queries.models.explained import Varies, r_squared
 from queries.models.fitted import CalibrationBand, Evaluation, Figure, Fitted
 from queries.models.rounds import Z, at, mean_loss, told
 from queries.models.shape import Shape
@@ -42,10 +43,13 @@ _FITTING = 12
 """Newton steps of the two numbers of a calibration line."""
 
 
-def evaluated(model: Model, shape: Shape, fitted: Fitted, information: Floats | None) -> Generator[Turn, Sums, Fitted]:
+def evaluated(
+    model: Model, shape: Shape, fitted: Fitted, information: Floats | None, outcome: Varies | None = None
+) -> Generator[Turn, Sums, Fitted]:
     """Make the turn that evaluates a model, where patients are held out, and return the model with what it told.
 
     ``information`` is the noisy sum of outer products of the columns, from which bands are laid out; None: unknown.
+    ``outcome`` is, of a linear model, how much its outcome varies among those who train; None: hidden by the noise.
     """
     if model.held_out is None:
         return fitted
@@ -59,6 +63,8 @@ def evaluated(model: Model, shape: Shape, fitted: Fitted, information: Floats | 
     sums = yield Turn(step=step, share=Fraction(model.evaluation_share), so_far=fitted)
     found = told(step, sums)
     figures = [_loss(step, *found["loss"])]
+    if model.step.model == "linear":
+        figures.insert(0, r_squared(step, outcome, *found["loss"]))
     bands: tuple[CalibrationBand, ...] = ()
     if graded:
         cells, variance = found["grades"]
@@ -94,8 +100,10 @@ def _layout(middle: float, spread: float) -> Floats:
 
 
 def _cuts(ends: Floats) -> tuple[int, ...]:
-    whole = np.rint(np.clip(ends, -30.0, 30.0) * POINT).astype(np.int64).tolist()
-    return tuple(max(cut, whole[0] + place) for place, cut in enumerate(whole))  # rising, whatever was rounded
+    """Return where bands end as a step has it: rising by one at least where predictors are no longer told apart."""
+    whole = np.rint(np.clip(ends, -30.0, 30.0) * POINT).astype(np.int64)
+    places = np.arange(len(whole))
+    return tuple((np.maximum.accumulate(whole - places) + places).tolist())
 
 
 def _means(middle: float, spread: float) -> Floats:
@@ -190,9 +198,13 @@ def _loss(step: Step, loss: Floats, variance: float) -> Figure:
     mean, error = mean_loss(step, loss, variance)
     if mean is None:
         return Figure(name="loss", value=float("nan"), low=float("nan"), high=float("nan"))
-    # By chance: a patient's loss varies about as much as it is large, and never beyond where it is cut.
-    error = sqrt(error**2 + min(mean, most_loss(step)) ** 2 / max(float(loss[0]), 1.0))
-    return Figure(name="loss", value=mean, low=mean - Z * error, high=mean + Z * error)
+    # By chance: a patient's loss varies about as much as it is large, half a square by the root of 2 times that.
+    most = most_loss(step)
+    spread = (2 if most == MOST_SQUARE else 1) * min(mean, most) ** 2
+    error = sqrt(error**2 + spread / max(float(loss[0]), 1.0))
+    # No mean of losses is outside, whatever the noise says.
+    value, low, high = (min(max(each, 0.0), most) for each in (mean, mean - Z * error, mean + Z * error))
+    return Figure(name="loss", value=value, low=low, high=high)
 
 
 def _bands(counts: Floats, variance: float, predictors: Floats) -> tuple[CalibrationBand, ...]:

@@ -33,7 +33,8 @@ class Figure:
     """A figure about a model, with a 95 % interval that counts the noise and the chance of which patients there are."""
 
     name: str
-    """``auc``, ``brier``, ``calibration_slope``, ``calibration_in_the_large``, ``concordance`` or ``loss``."""
+    """``auc``, ``brier``, ``calibration_slope``, ``calibration_in_the_large``, ``concordance``, ``r_squared`` or
+    ``loss``."""
     value: float
     """NaN where the noise leaves none."""
     low: float

@@ -68,13 +68,9 @@ def mean_loss(step: Step, loss: Floats, variance: float) -> tuple[float | None, 
 
 
 def entry(step: Step, number: int, share: Fraction, loss: tuple[Floats, float], moved: float) -> Round:
-    """Return what is kept of a turn."""
+    """Return what is kept of a turn, for people: of a loss what lies within its bounds, which noise may leave."""
     mean, error = mean_loss(step, *loss)
-    return Round(
-        number=number,
-        share=float(share),
-        loss=mean,
-        low=None if mean is None else mean - Z * error,
-        high=None if mean is None else mean + Z * error,
-        moved=moved,
-    )
+    if mean is None:
+        return Round(number=number, share=float(share), loss=None, low=None, high=None, moved=moved)
+    value, low, high = (min(max(each, 0.0), most_loss(step)) for each in (mean, mean - Z * error, mean + Z * error))
+    return Round(number=number, share=float(share), loss=value, low=low, high=high, moved=moved)

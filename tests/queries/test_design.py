@@ -38,12 +38,13 @@ CHANGES = {
     "app": (APP, {"app": b"b" * 32}),
     "columns": (APP, {"columns": ("age",)}),
     "time of an app": (APP, {"seconds": APP.seconds + 1}),
+    "a query by an app that trains": (APP, {"kind": "query"}),
 }
 
 
 @pytest.mark.parametrize(("step", "changes"), CHANGES.values(), ids=CHANGES)
 def test_whatever_is_read_or_bounded_changes_the_design(wide, step, changes):
-    """Model, outcome, terms, clips, time, strata, layers, folds; an app's code, columns and time."""
+    """Model, outcome, terms, clips, time, strata, layers, folds; an app's code, columns, time and what it is for."""
     assert design_of(round_of(wide.digest, step)) != design_of(round_of(wide.digest, replace(step, **changes)))
 
 
@@ -72,7 +73,7 @@ SAME = {
     "clip of an app": (APP, {"clip": APP.clip + 1}),
     "message": (APP, {"message": b"n" * 32}),
     "size": (APP, {"size": 5}),
-    "kind": (APP, {"kind": "evaluate"}),
+    "an evaluation between rounds of training": (APP, {"kind": "evaluate"}),
     "entries": (APP, {"entries": 2}),
 }
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from queries.asked.canonical import decode, encode
 from queries.asked.check import check
 from queries.asked.check_step import MOST_POINT
-from queries.asked.plan import Members, Plan
-from queries.asked.rounds import OtherCatalogueError, _around, read
+from queries.asked.plan import Members, Plan, SiteIs
+from queries.asked.rounds import MOST_KEPT_BYTES, OtherCatalogueError, _around, read
 from queries.cost.tally import tally
 from queries.errors import PlanError
 from tests.queries.steps import APP, LOGISTIC, MODELS, round_of
@@ -63,6 +63,21 @@ def test_the_second_round_of_a_run_is_not_read_anew(wide):
     moved = round_of(wide.digest, replace(LOGISTIC, point=(7,) * len(LOGISTIC.point)))
     assert read(encode(moved), wide).plan == moved
     assert _around.cache_info().hits == before + 1
+
+
+def test_long_plans_are_not_remembered(wide):
+    """A plan of a thousand sites and more is read as ever, and no copies of it pile up."""
+    _around.cache_clear()
+    before = _around.cache_info().currsize
+    for count in (8_000, 8_001):
+        sites = SiteIs(attribute=None, codes=tuple(f"{number:06d}" for number in range(count)))
+        plan = round_of(wide.digest, LOGISTIC, where=sites)
+        spelt = encode(plan)
+        assert len(spelt) > MOST_KEPT_BYTES
+        assert read(spelt, wide).plan == plan
+    assert _around.cache_info().currsize == before
+    read(encode(round_of(wide.digest, LOGISTIC, where=SiteIs(attribute=None, codes=("long",)))), wide)
+    assert _around.cache_info().currsize == before + 1
 
 
 def test_a_text_that_looks_like_coefficients_is_a_text(wide):

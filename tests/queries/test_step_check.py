@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from protocols import blobs
+from protocols.announcement import LONGEST_ROUND
 from queries.asked import check_step
+from queries.asked.app_time import lasting
 from queries.asked.canonical import decode, encode
 from queries.asked.check import check
 from queries.asked.plan import (
+    POINT,
     Aggregate,
     BandKey,
     Bound,
@@ -29,7 +35,9 @@ from queries.cost.setting import Setting
 from queries.cost.tally import MOST_ENTRIES, StepSum, UpdateSum, tally
 from queries.errors import PlanError
 from queries.models.columns import names, scaling
-from queries.models.shape import shape_of
+from queries.models.contributions import tally_of
+from queries.models.design import Design
+from queries.models.shape import Shape, shape_of
 from queries.statistics import FUNCTIONS
 from tests.queries.steps import AGE, APP, COX, DIED, LINEAR, LOGISTIC, MODELS, NETWORK, POISSON, WEIGHT, round_of
 
@@ -144,10 +152,6 @@ BAD_STEPS = {
         NETWORK,
         {"layers": (NETWORK.layers[0], *[NETWORK.layers[1]] * 15, NETWORK.layers[2])},
     ),
-    "too many weights of a network": (
-        NETWORK,
-        {"layers": (Layer(kind="linear", width=4096), *[Layer(kind="linear", width=15)] * 2), "point": ()},
-    ),
 }
 
 
@@ -162,7 +166,7 @@ def test_each_way_of_not_being_a_step_is_refused(wide, step, changes):
 
 
 def test_too_many_coefficients_are_refused_before_their_sums(wide):
-    """Information up to 128 coefficients, models up to 4,096, networks up to 60,000: one more is too many."""
+    """Information up to 128 coefficients, models up to 4,096: one more is too many."""
     for bands, wants, passes in (
         (128, ("gradient", "information"), True),
         (129, ("gradient", "information"), False),
@@ -198,9 +202,10 @@ BAD_APPS = {
     "no clip": {"clip": 0},
     "too great a clip": {"clip": (1 << 40) + 1},
     "a negative message": {"size": -1},
-    "too long a message": {"size": (1 << 30) + 1},
+    "a message longer than any that travels": {"size": blobs.MOST_BYTES + 1},
     "no time": {"seconds": 0},
-    "more than a day": {"seconds": 86_401},
+    "more than the longest round": {"seconds": LONGEST_ROUND},
+    "more than leaves time to answer": {"seconds": check_step.MOST_SECONDS + 1},
 }
 
 
@@ -210,6 +215,16 @@ def test_each_way_of_not_being_an_apps_round_is_refused(wide, changes):
     with pytest.raises(PlanError) as caught:
         check(round_of(wide.digest, replace(APP, **changes)), wide)
     assert caught.value.remedy
+
+
+def test_the_largest_app_fits_what_travels_and_the_longest_round(wide):
+    """Its message is a blob; its time, that of both ways and another round's fit into a round that may stay open."""
+    largest = replace(APP, size=blobs.MOST_BYTES, entries=check_step.MOST_APP_ENTRIES, seconds=check_step.MOST_SECONDS)
+    plan = round_of(wide.digest, largest)
+    check(plan, wide)
+    # As coordinator/questions.py adds them up: a megabyte a second, a minute for what every round takes.
+    travelling = (largest.size + 8 * largest.entries) / (1 << 20)
+    assert lasting(largest) + travelling + 60 < LONGEST_ROUND
 
 
 COUNT = Aggregate(statistic="count")
@@ -298,15 +313,63 @@ def test_the_bytes_of_a_round_stay_what_they_were(wide):
 
 
 def test_the_largest_network_is_judged_quickly(wide):
-    """60,000 weights, written in full, fit into a plan and are read and checked in moments."""
-    layers = (Layer(kind="linear", width=4000), Layer(kind="relu", width=4000), Layer(kind="linear", width=3))
-    bands = BandKey(column="age", starts=tuple(range(12)))
-    step = replace(NETWORK, layers=layers, terms=(bands,), point=(-(1 << 40),) * 60_003)
-    with pytest.raises(PlanError, match="60,000"):
-        check(round_of(wide.digest, step), wide)
-    layers = (Layer(kind="linear", width=3999), Layer(kind="relu", width=3999), Layer(kind="linear", width=3))
-    step = replace(step, layers=layers, point=(-(1 << 40),) * 59_988)
-    data = encode(round_of(wide.digest, step))
+    """20,000 weights, written in full, fit into a plan and are read and checked in moments."""
+    bands = BandKey(column="age", starts=tuple(range(16)))
+    one = Bound(rows=1, groups=1)
+    layers = (Layer(kind="linear", width=1052), Layer(kind="linear", width=3))
+    step = replace(NETWORK, layers=layers, terms=(bands,), point=(-(1 << 40),) * 19_991)
+    data = encode(round_of(wide.digest, step, bound=one))
     start = time.process_time()
     check(decode(Plan, data), wide)
     assert time.process_time() - start < 2
+    layers = (Layer(kind="linear", width=1053), Layer(kind="linear", width=3))
+    step = replace(step, layers=layers, point=(-(1 << 40),) * 20_010)
+    with pytest.raises(PlanError, match="network") as refused:
+        check(round_of(wide.digest, step, bound=one), wide)
+    assert refused.value.code == "plan"
+    assert "narrower layers" in refused.value.remedy
+
+
+def test_the_work_that_a_network_makes_is_bounded_by_patient(wide):
+    """By its weights, by the numbers that are bent, and by the rows of a patient; all of them public."""
+    one, more = Bound(rows=1, groups=1), Bound(rows=5, groups=5)
+
+    def asked(width: int, kinds: int, bound: Bound) -> Plan:
+        first, last = Layer(kind="linear", width=width), Layer(kind="linear", width=3)
+        layers = (first, *[Layer(kind="gelu", width=width)] * kinds, last)
+        step = replace(NETWORK, layers=layers, terms=(AGE,), point=(0,) * (5 * width + 3))
+        return round_of(wide.digest, step, bound=bound)
+
+    for width, kinds in ((3999, 0), (952, 1), (110, 11)):
+        check(asked(width, kinds, one), wide)
+        with pytest.raises(PlanError, match="work"):
+            check(asked(width + 1, kinds, one), wide)
+        with pytest.raises(PlanError, match="work"):
+            check(asked(width, kinds, more), wide)
+        check(asked(width // 5 - 1, kinds, more), wide)
+
+
+def test_a_network_at_the_limit_takes_seconds():
+    """Of networks that are as much work as may be, 10,000 patients take some seconds of one core, not minutes."""
+    chance, patients = np.random.default_rng(1), 300
+    for columns, widths, kinds in ((64, (128, 64), 1), (4, (3333,), 0), (1, (1050,), 1), (1, (111,), 11)):
+        bent = tuple(
+            (Layer(kind="linear", width=width), *[Layer(kind="gelu", width=width)] * kinds) for width in widths
+        )
+        layers = (*chain.from_iterable(bent), Layer(kind="linear", width=1))
+        shape = Shape(columns=columns, layers=layers)
+        work = shape.width + check_step.BENT * sum(layer.width for layer in layers if layer.kind != "linear")
+        assert 0.9 * check_step.MOST_WORK < work <= check_step.MOST_WORK
+        point = tuple(np.rint(0.1 * chance.standard_normal(shape.width) * POINT).astype(int).tolist())
+        step = replace(NETWORK, outcome=DIED, layers=layers, point=point, wants=("gradient", "loss"), weights=(19, 1))
+        design = Design(
+            starts=np.arange(patients),
+            x=chance.uniform(-1, 1, (patients, columns)),
+            outcome=np.zeros(patients),
+            exposure=np.ones(patients),
+            stratum=np.zeros(patients, dtype=np.intp),
+        )
+        began = time.process_time()
+        assert tally_of(step, design, shape).any()
+        # Seven times what was measured: this machine may be slow, or have much else to do.
+        assert time.process_time() - began < 15 * patients / 10_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from queries.asked.check_step import MOST_POINT
 from queries.asked.plan import FlagKey, Layer, Missing, NumberTerm, Split, Step
 from queries.models.belief import Belief, Observed, belief, curvature, of_noise, pooled
 from queries.models.clips import natural_clips
-from queries.models.evaluation import auc, concordance, condition_figures
+from queries.models.evaluation import auc, concordance, condition_figures, evaluated
 from queries.models.fitted import Fitted
+from queries.models.glm import UNSETTLED
 from queries.models.rounds import unpacked
 from queries.models.shape import Shape, sum_width
 from queries.models.training import Model, Sums, Turn, train
@@ -92,6 +95,20 @@ def test_the_turns_of_a_run_cost_exactly_its_price(kind: str, rounds: int, *, he
     assert (fitted.evaluation is not None) == held_out
 
 
+@pytest.mark.parametrize("kind", ["linear", "logistic", "poisson", "cox"])
+def test_a_model_that_is_left_far_from_the_fit_says_so(kind: str) -> None:
+    """A run that stops after its first turn, from which the fit is far; a linear one is a parabola, and there."""
+    model, shape = model_of(kind)
+    run = train(model, shape)
+    turn = next(run)
+    told = answer(turn, shape, np.random.default_rng(1))
+    far = (np.where(np.arange(shape.width) < shape.width - 2, 0.0, 900.0), *told.sums[1:])
+    stopped = run.send(replace(told, sums=far)).so_far
+    assert stopped is not None
+    assert not stopped.finished
+    assert (UNSETTLED in stopped.notes) == (kind != "linear")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_the_last_turn_looks_at_patients_held_out_and_it_has_all_coefficients(kind: str) -> None:
     """Training turns keep the split of the model."""
@@ -103,6 +120,18 @@ def test_only_the_last_turn_looks_at_patients_held_out_and_it_has_all_coefficien
     cuts = turns[-1].step.cuts
     assert list(cuts) == sorted(set(cuts))
     assert bool(cuts) == (kind in ("logistic", "cox", "network"))
+
+
+@pytest.mark.parametrize("kind", ["logistic", "cox"])
+@pytest.mark.parametrize("slope", [0.0, 1.0, 30.0, -60.0, 500.0])
+def test_however_strong_a_model_its_evaluation_is_a_round_that_is_accepted(kind: str, slope: float) -> None:
+    """Bands of predictors beyond what is told apart still rise: the last round of a run is not refused."""
+    model, shape = model_of(kind)
+    _, fitted = driven(model, shape, 5)
+    coefficients = np.full(shape.width, slope)
+    asked = next(evaluated(model, shape, replace(fitted, coefficients=coefficients), 100 * np.eye(shape.width)))
+    assert all(before < after for before, after in pairwise(asked.step.cuts))
+    assert max(map(abs, asked.step.cuts)) <= MOST_POINT
 
 
 @settings(deadline=None, max_examples=40)

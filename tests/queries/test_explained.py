@@ -1,0 +1,98 @@
+"""What a researcher is told of a linear model's predictions: losses that can be, and the share that is explained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from queries.asked.plan import NumberTerm, Split, Step
+from queries.models.clipping import MOST_SQUARE
+from queries.models.clips import natural_clips
+from queries.models.design import Design
+from queries.models.explained import Varies, r_squared
+from queries.models.fitted import Fitted
+from queries.models.shape import Shape
+from queries.models.training import Model
+from tests.queries.noisy_runs import trained
+
+SHAPE = Shape(columns=3)
+SLOPES = np.array([0.1, 0.3, -0.2, 0.05])
+SPREAD = 0.15
+COLUMN = 0.4
+
+
+def rows_of(chance: np.random.Generator, patients: int, rows: int) -> Design:
+    """Return rows of a linear model whose columns spread by ``COLUMN`` and whose residuals by ``SPREAD``."""
+    n = patients * rows
+    x = np.clip(chance.normal(0, COLUMN, (n, SHAPE.columns)), -1, 1)
+    outcome = np.clip(SLOPES[0] + x @ SLOPES[1:] + chance.normal(0, SPREAD, n), -1, 1)
+    return Design(
+        starts=np.arange(0, n, rows), x=x, outcome=outcome, exposure=np.ones(n), stratum=np.zeros(n, dtype=np.intp)
+    )
+
+
+def fitted_to(design: Design, held: Design, chance: np.random.Generator, noise: float, rows: int) -> Fitted:
+    """Return a run's model: in every sum noise of ``noise`` patients, over the root of the turn's and sum's share."""
+    terms = tuple(NumberTerm(column=name) for name in "abc")
+    step = Step(
+        model="linear", outcome=NumberTerm(column="y"), terms=terms, clip=1, reach=1, point=(), wants=(), weights=(),
+        split=Split(folds=5, first=1, last=4),
+    )  # fmt: skip
+    clip, reach = natural_clips(step, rows)
+    held_out = Split(folds=5, first=0, last=0)
+    model = Model(step=replace(step, clip=clip, reach=reach), held_out=held_out)
+    return trained(model, SHAPE, design, chance, noise, held=held)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_the_share_that_is_explained_is_that_of_the_population(rows) -> None:
+    """Little noise: as near as sampling leaves it, with one row of a patient or three."""
+    chance = np.random.default_rng(3)
+    fitted = fitted_to(rows_of(chance, 6000, rows), rows_of(chance, 1500, rows), chance, 0.02, rows)
+    explained = COLUMN**2 * float(SLOPES[1:] @ SLOPES[1:])
+    found = fitted.evaluation.figure("r_squared")
+    assert found.value == pytest.approx(explained / (explained + SPREAD**2), abs=0.05)
+    assert found.high - found.low < 0.2
+
+
+def test_intervals_of_the_explained_share_cover_it_with_noise() -> None:
+    """Of 60 runs on other patients each, 52 or more contain it; the noise is much of their width."""
+    chance = np.random.default_rng(4)
+    explained = COLUMN**2 * float(SLOPES[1:] @ SLOPES[1:])
+    true, inside, widths = explained / (explained + SPREAD**2), 0, []
+    for _ in range(60):
+        fitted = fitted_to(rows_of(chance, 3000, 1), rows_of(chance, 1000, 1), chance, 0.5, 1)
+        found = fitted.evaluation.figure("r_squared")
+        inside += found.low <= true <= found.high
+        widths.append(found.high - found.low)
+    assert 52 <= inside <= 60
+    assert 0.1 < np.median(widths) < 1.5
+
+
+def test_no_loss_that_is_shown_is_one_that_cannot_be() -> None:
+    """Below 0 or above where a patient's is cut: the noise alone puts sums there. The share is hidden by it."""
+    chance = np.random.default_rng(5)
+    found = [fitted_to(rows_of(chance, 300, 1), rows_of(chance, 100, 1), chance, 4.0, 1) for _ in range(20)]
+    losses = [each.loss for fitted in found for each in fitted.history if each.loss is not None]
+    assert min(losses) == 0.0
+    for fitted in found:
+        for each in fitted.history:
+            assert each.loss is None or 0.0 <= each.low <= each.loss <= each.high <= MOST_SQUARE
+        figure = fitted.evaluation.figure("loss")
+        assert np.isnan(figure.value) or 0.0 <= figure.low <= figure.value <= figure.high <= MOST_SQUARE
+
+
+def test_a_share_of_nothing_that_is_known_is_hidden() -> None:
+    """No outcome's variance, one that its error may account for, and no patients held out that the noise shows."""
+    loss = np.array([500.0, 10.0])
+    step = Step(
+        model="linear", outcome=NumberTerm(column="y"), terms=(NumberTerm(column="a"),), clip=1, reach=1, point=(),
+        wants=("loss",), weights=(1,),
+    )  # fmt: skip
+    clear = Varies(variance=0.1, error=0.01, rows=1.0)
+    assert r_squared(step, clear, loss, 1.0).value == pytest.approx(1 - 2 * 10 / 500 / 0.1)
+    assert np.isnan(r_squared(step, None, loss, 1.0).value)
+    assert np.isnan(r_squared(step, replace(clear, error=0.04), loss, 1.0).value)
+    assert np.isnan(r_squared(step, clear, loss, 1e6).value)
