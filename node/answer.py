@@ -2,8 +2,8 @@
 
 First everything that is public (signatures, roster, epoch, catalogue, plan, policy, budget), so that no refusal rests
 on a record. Then the records are read, once. Then one durable commit of charge, slot, hidden vector and audit entry;
-only what was committed may leave (``gate.py``). Where an app reads the records, which takes long, others are answered
-meanwhile: then all that is public is looked at a second time before the commit.
+only what was committed may leave (``gate.py``). Where reading them takes long, as an app or a large model does, others
+are answered meanwhile: then all that is public is looked at a second time before the commit.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from node.books.promises import Promises
 from node.books.state import StateError, transaction
 from node.part import Part, part_of
 from node.scan.compiled import Compiled, Compiler
+from node.scan.work import is_long
 from node.seats import Seats
 from protocols import announcement as announcements
 from protocols import checks, signing
@@ -86,6 +87,8 @@ class Begun:
     """What the hospital puts in."""
     now: int
     """When that was found, in seconds since 1970, UTC."""
+    long: bool = False
+    """Whether reading the records may take long, by what is public; never of one that reads none."""
 
     @property
     def app(self) -> AppStep | None:
@@ -97,6 +100,11 @@ class Begun:
     def lasts(self) -> float:
         """Return how many seconds the app's part of the answer takes."""
         return 0.0 if self.app is None else lasting(self.app)
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Return whether the round is over before an app can have run, by this clock and any that is not far off."""
+        return self.announcement.deadline + checks.SKEW < self.now + self.lasts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +195,7 @@ class Answerer:
             record=record,
             part=part,
             now=now,
+            long=part.reads and is_long(compiled.plan, self.compiler.catalogue.rows_per_site),
         )
 
     def end(self, begun: Begun, exact: Exact, roster: Roster) -> Signed:

@@ -9,9 +9,10 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
+from typing import Any
 
 import grpc
 
@@ -22,7 +23,7 @@ from protocols import blobs
 from protocols.blobs import Blob
 from protocols.credentials import Credentials
 from protocols.errors import Rejected
-from protocols.wire_pb2 import BlobOffer, BlobPart, Signed
+from protocols.wire_pb2 import BlobOffer, BlobPart, BlobWanted, Signed
 from protocols.wire_pb2_grpc import BlobsStub
 
 FOLDER = "blobs"
@@ -115,6 +116,19 @@ class Blobs:
         self._folder = home / FOLDER
         self._credentials = credentials
         self._turn = Lock()
+        self._ended = Event()
+        self._call: Any = None
+
+    def end(self) -> None:
+        """Give up what is being fetched, and fetch nothing more: the node ends. From any thread.
+
+        What came is kept for the next start. Test:
+        tests/node/test_blobs.py::test_a_node_that_ends_waits_for_nothing_that_is_fetched.
+        """
+        self._ended.set()
+        # A call that begins after this line sees the event: see ``_received``.
+        if (call := self._call) is not None:
+            call.cancel()
 
     def renew(self, credentials: Credentials) -> None:
         """Dial with a renewed certificate from now on."""
@@ -147,12 +161,13 @@ class Blobs:
         """Fetch what is missing, in as many attempts as there is time for."""
         while (held := part.stat().st_size if part.exists() else 0) < blob.size:
             left = until - time.monotonic()
+            if self._ended.is_set():
+                raise Rejected("unavailable", "the node ends")
             if left <= 0:
                 raise Rejected("unavailable", "not fetched in time")
             try:
                 with dial_beside(self._credentials) as channel:
-                    request = wanted(blob.digest, held)
-                    for received in BlobsStub(channel).Get(request, timeout=left, metadata=METADATA):
+                    for received in self._received(channel, wanted(blob.digest, held), left):
                         blobs.check_part(received, held=held, blob=blob)
                         held += _append(part, received.data)
             except grpc.RpcError as error:
@@ -162,7 +177,16 @@ class Blobs:
             except Rejected:
                 part.unlink(missing_ok=True)
             if held < blob.size:
-                time.sleep(min(PAUSE, max(0.0, until - time.monotonic())))
+                self._ended.wait(min(PAUSE, max(0.0, until - time.monotonic())))
+
+    def _received(self, channel: grpc.Channel, request: BlobWanted, seconds: float) -> Iterator[BlobPart]:
+        self._call = call = BlobsStub(channel).Get(request, timeout=seconds, metadata=METADATA)
+        try:
+            if self._ended.is_set():
+                call.cancel()
+            yield from call
+        finally:
+            self._call = None
 
     def _prune(self, newest: Path) -> None:
         os.utime(newest)

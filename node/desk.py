@@ -1,6 +1,6 @@
 """One thread for everything that takes time or touches the state: preparation, scans, noise, masks, commits.
 
-Only apps, which take long, have a thread beside it: see ``app_rounds.py``.
+Only what takes long, apps and large models, has threads beside it: see ``long_rounds.py``.
 """
 
 from __future__ import annotations

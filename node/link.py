@@ -14,12 +14,12 @@ from typing import Any
 
 import grpc
 
-from node.app_rounds import AppRounds
 from node.blobs import Sender
 from node.books.attesting import Attesting
 from node.channel import code_of, dial, known
 from node.desk import Desk
 from node.gate import METADATA, Gate
+from node.long_rounds import LongRounds
 from node.membership import Membership
 from node.refusal import Replier
 from protocols import PROTOCOL_VERSION, checks
@@ -117,7 +117,7 @@ class Link:
         self._desk = desk
         self._membership = membership
         self._replier = replier
-        self._rounds = AppRounds(desk=desk, replier=replier, roster=lambda: membership.roster)
+        self._rounds = LongRounds(desk=desk, replier=replier, roster=lambda: membership.roster)
         self._connected = connected
         self._turned_away = turned_away
         self._leaving = leaving

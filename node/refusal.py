@@ -83,7 +83,7 @@ class Replier:
         return message
 
     def begin(self, signed: Signed, roster: Roster, waited: float = 0.0, *, lasts: float = 0.0) -> NodeMessage | Begun:
-        """Return what ``reply`` does, or where an app is needed for that, the announcement as far as it was begun.
+        """Return what ``reply`` does, or where that takes long, the announcement as far as it was begun.
 
         The slot of such a one is held for it until ``end``, or until it is begun again in vain.
         """
@@ -92,7 +92,9 @@ class Replier:
 
         def begun() -> list[NodeMessage]:
             found = answerer.begin(signed, roster, waited, lasts)
-            if isinstance(found, Begun) and found.app:
+            if isinstance(found, Begun) and found.long:
+                if found.is_in_vain:
+                    raise Rejected("late", f"an app of {found.lasts:.0f} s")
                 answerer.seats.hold(found.announcement, tau)
                 waiting.append(found)
                 return []
@@ -103,7 +105,7 @@ class Replier:
         return waiting[0] if waiting else messages[0]
 
     def end(self, begun: Begun, exact: Callable[[], Exact], roster: Roster) -> NodeMessage:
-        """Return what the coordinator is to hear once an app has run; ``exact`` gives the tally, or raises.
+        """Return what the coordinator is to hear once the records were read; ``exact`` gives the tally, or raises.
 
         Guarantee: as of ``reply``; what ``exact`` raises is a fault like any. Test:
         tests/node/test_answer_apart.py::test_a_fault_beside_the_desk_leaves_a_code_and_a_random_reference.

@@ -152,7 +152,7 @@ async def _serve(
             membership=membership,
             replier=Replier(answerer=answerer, home=settings.home, clock=settings.clock),
             turned_away=turned_away.set,
-            leaving=apps.stop.set,
+            leaving=functools.partial(_end_apps, apps, blobs),
         )
         started()
         keeping = asyncio.ensure_future(_keep_renewed(settings, link, blobs, turned_away, stop))
@@ -292,6 +292,12 @@ def _tell_start(settings: NodeSettings, connection: sqlite3.Connection, policy_f
     }
     with transaction(connection):
         Audit(connection=connection).append(STARTED, int(settings.clock()), facts)
+
+
+def _end_apps(apps: Apps, blobs: Blobs) -> None:
+    """Let no app, and nothing that one is sent, hold up the end."""
+    apps.stop.set()
+    blobs.end()
 
 
 def _nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -34,8 +35,10 @@ class Vectors:
         folder = self.home / FOLDER
         folder.mkdir(mode=0o700, exist_ok=True)
         for path in folder.iterdir():
-            if time.time() - path.stat().st_mtime > 2 * LONGEST_ROUND:
-                path.unlink(missing_ok=True)
+            # Meanwhile the node's loop may delete what the coordinator has: see ``drop``.
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > 2 * LONGEST_ROUND:
+                    path.unlink()
         half = folder / f".{blob.digest.hex()}"
         with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(ring.view(vector))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import lzma
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,6 +17,20 @@ from protocols.errors import Rejected
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that an archive can name: two archives of the same files are the same bytes."""
+
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    # Another method or a password; an end before the end; names and numbers that are none.
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    IndexError,
+)
+"""What Python's reader of archives raises for one that was damaged."""
 
 
 def read_bundle(path: Path) -> dict[str, bytes]:
@@ -85,5 +101,5 @@ def _of_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                 if room < 0:
                     raise Rejected("oversized", "an app's archive")
                 yield entry.filename, content
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except _DAMAGED as error:
         raise Rejected("malformed", "neither a folder nor an archive of an app") from error

@@ -27,6 +27,7 @@ def main(source: int, replies: int, parent: int) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     jail = importlib.import_module("node.apps.jail")
     jail.bind_to_parent(parent, 15 if os.environ.get("FARR_SANDBOX") == "none" else 9)
+    jail.die_first()
     with os.fdopen(source, "rb") as file:
         file.seek(0)
         job: dict[str, Any] = json.loads(file.readline())

@@ -13,10 +13,10 @@ import struct
 from types import MappingProxyType
 
 _SECCOMP, _FILTER = 22, 2
-_LOAD, _EQUAL, _AT_LEAST, _HAS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _HAS, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
-_NEWUSER = 0x10000000
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _THIRD_ARGUMENT = 0, 4, 16, 32
+_NEWUSER, _THREAD, _FILES = 0x10000000, 0x00010000, 0x00000400
 _X32 = 0x40000000
 
 _ARCHITECTURES = MappingProxyType({"x86_64": 0xC000003E, "aarch64": 0xC00000B7})
@@ -29,15 +29,16 @@ _DENIED = MappingProxyType(
         # ptrace, pivot_root, chroot, mount, umount2, init_module, delete_module, kexec_load, add_key, request_key,
         # keyctl, unshare, perf_event_open, name_to_handle_at, open_by_handle_at, setns, process_vm_readv and _writev,
         # finit_module, bpf, userfaultfd; and what holds memory that no process is seen to hold: memfd_create, shmget,
-        # msgget
+        # msgget, vmsplice
         "x86_64": (101, 155, 161, 165, 166, 175, 176, 246, 248, 249, 250, 272, 298, 303, 304, 308, 310, 311, 313, 321,
-                   323, 319, 29, 68),
+                   323, 319, 29, 68, 278),
         "aarch64": (117, 41, 51, 40, 39, 105, 106, 104, 217, 218, 219, 97, 241, 264, 265, 268, 270, 271, 273, 280, 282,
-                    279, 194, 186),
+                    279, 194, 186, 75),
     }
 )  # fmt: skip
 _CLONE = MappingProxyType({"x86_64": 56, "aarch64": 220})
 _CLONE3 = 435
+_CLOSE_RANGE, _UNSHARED = 436, 2
 _SOCKET = MappingProxyType({"x86_64": 41, "aarch64": 198})
 _FAMILIES = (1, 2, 10, 16)
 """Kinds of sockets that a network namespace holds in: UNIX, IPv4, IPv6, netlink. Others, such as those between a
@@ -57,7 +58,11 @@ def program(machine: str) -> bytes:
     for number in (*_DENIED[machine], *_YOUNG):
         steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | errno.EPERM)]
     steps += _sockets(_SOCKET[machine])
-    steps += [(_EQUAL, 0, 3, _CLONE[machine]), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_HAS, 0, 1, _NEWUSER)]
+    # A thread with descriptors of its own would have sockets that are not seen among those of its process.
+    steps += [(_EQUAL, 0, 4, _CLOSE_RANGE), (_LOAD, 0, 0, _THIRD_ARGUMENT), (_HAS, 0, 1, _UNSHARED)]
+    steps += [(_RETURN, 0, 0, _ERRNO | errno.EPERM), (_RETURN, 0, 0, _ALLOW)]
+    steps += [(_EQUAL, 0, 5, _CLONE[machine]), (_LOAD, 0, 0, _FIRST_ARGUMENT), (_HAS, 2, 0, _NEWUSER)]
+    steps += [(_AND, 0, 0, _THREAD | _FILES), (_EQUAL, 0, 1, _THREAD)]
     steps += [(_RETURN, 0, 0, _ERRNO | errno.EPERM), (_RETURN, 0, 0, _ALLOW)]
     return b"".join(struct.pack("HBBI", *step) for step in steps)
 

@@ -1,6 +1,7 @@
 """Calls a Flower ClientApp: the one module at a node that knows Flower's insides. Runs in the app's own process only.
 
-Tried with flwr 1.41 and 1.42; ``tests/node/test_apps_flower.py`` holds each name used here against the one installed.
+Tried with flwr 1.41 (``make flower-contract``); ``tests/node/test_apps_flower.py`` holds each name used here against
+the one installed.
 """
 
 from __future__ import annotations

@@ -40,6 +40,14 @@ INSIDE = 1000
 NOBODY = 65534
 """User and group outside that the app of an administrator's node has."""
 
+OPEN = 256
+"""Descriptors that each process of an app may have."""
+_LAST = 19
+"""How far behind all others an app is in a queue for the processor: as far as it goes."""
+
+_FILES = 1 << 15
+"""Files that each of the two folders in memory may hold."""
+
 _LINKS = ("lib", "lib64", "bin", "sbin", "lib32")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -103,7 +111,7 @@ def enter(root: Path, seen: Sequence[Path], limits: Limits, fill: Callable[[Path
     (root / "proc").mkdir()
     work = root / WORK.relative_to("/")
     work.mkdir(parents=True)
-    _mount("tmpfs", str(work), "tmpfs", _NOSUID | _NODEV, f"mode=777,size={limits.scratch}")
+    _mount("tmpfs", str(work), "tmpfs", _NOSUID | _NODEV, f"mode=777,{_room(limits)}")
     _go_on_as_first()
     _own_processes(root)
     _own_root(root)
@@ -151,19 +159,35 @@ def guard() -> None:
 
 
 def limit(limits: Limits) -> None:
-    """Set the limits of this process and of all that it starts, never above those it has."""
+    """Set the limits of this process and of all that it starts, never above those it has, and go behind all others.
+
+    Guarantee: what the node has to do comes first, however much an app computes, so that little of what an app does
+    shows in how fast the node answers. Test: tests/redteam/test_apps_attacked.py::test_an_app_stands_behind_the_node.
+    """
     for kind, most in (
         (resource.RLIMIT_AS, limits.memory),
         (resource.RLIMIT_CPU, limits.seconds),
         (resource.RLIMIT_NPROC, limits.processes),
         (resource.RLIMIT_FSIZE, limits.file),
-        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_NOFILE, OPEN),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 1 << 16),
+        (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_SIGPENDING, 4096),
+        # With these nobody comes back from where the line below goes.
+        (resource.RLIMIT_NICE, 0),
+        (resource.RLIMIT_RTPRIO, 0),
     ):
         _, hard = resource.getrlimit(kind)
         least = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (least, least))
+    os.nice(_LAST)
+
+
+def die_first() -> None:
+    """Be what the system ends where memory runs out, with all that is started from here; where it can be said."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def drop_privileges() -> None:
@@ -248,8 +272,13 @@ def _devices(root: Path, limits: Limits) -> None:
         (devices / name).touch()
         _mount(f"/dev/{name}", str(devices / name), None, _BIND)
     (devices / "shm").mkdir()
-    _mount("tmpfs", str(devices / "shm"), "tmpfs", _NOSUID | _NODEV, f"mode=777,size={limits.scratch}")
+    _mount("tmpfs", str(devices / "shm"), "tmpfs", _NOSUID | _NODEV, f"mode=777,{_room(limits)}")
     (devices / "fd").symlink_to("/proc/self/fd")
+
+
+def _room(limits: Limits) -> str:
+    # The number as well: the kernel holds memory of its own for each file, however empty.
+    return f"size={limits.scratch},nr_inodes={_FILES}"
 
 
 def _go_on_as_first() -> None:

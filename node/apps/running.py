@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from protocols.app_bundle import about
 from protocols.app_entries import entries_of
 from protocols.app_message import AppMessage, category, decode
 from protocols.errors import Rejected
-from queries.asked.app_time import lasting, settling
+from queries.asked.app_time import lasting
 from queries.asked.plan import ONE, AppStep
 from queries.models import clipping
 
@@ -41,7 +42,24 @@ PLACE = "apps/running"
 FETCHING = 600.0
 """Seconds that a message may take to come."""
 
+BETWEEN = 30.0
+"""Seconds of the steps in which an app waits for one before it that was not over in time."""
+
 _log = logging.getLogger("node.apps")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """What became of a call. All of it may depend on rows."""
+
+    ending: str
+    detail: str = ""
+    said: bytes = b""
+    vector: NDArray[np.int64] | None = None
+
+
+_FAILED = _Made(ending="failed")
+_TOO_LATE = _Made(ending="too late", detail="the machine was not done with the app, or its reply, in time")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +84,8 @@ class Apps:
     """Set when the node is told to end: no app goes on then."""
     sleep: Callable[[float], object] | None = None
     """Waits; None: until ``stop`` is set, at most."""
+    _workers: list[threading.Thread] = field(default_factory=list)
+    """The thread of the last call."""
 
     def __call__(self, step: AppStep, rows: AppRows) -> NDArray[np.int64]:
         """Return the app's clipped update in whole units, ``step.entries`` long.
@@ -74,59 +94,55 @@ class Apps:
         had, the message did not come or does not fit the step, the node ends.
 
         Guarantee: once the app has started, this returns a vector of ``step.entries`` whole numbers whose L2 norm is
-        at most ``BOUND_UPDATE``, never earlier than ``seconds`` and ``settling`` after the start, whatever the app
-        does. Tests: tests/redteam/test_apps_attacked.py::test_a_hostile_app_leaves_zeros_or_a_clipped_vector,
-        tests/redteam/test_apps_attacked.py::test_the_answer_leaves_at_a_time_that_no_app_decides.
+        at most ``BOUND_UPDATE``, ``seconds`` and ``settling`` after the start, neither earlier nor later, whatever the
+        app does: what is not ready then is zeros. Tests:
+        tests/redteam/test_apps_attacked.py::test_a_hostile_app_leaves_zeros_or_a_clipped_vector,
+        tests/redteam/test_apps_attacked.py::test_the_answer_leaves_at_a_time_that_no_app_decides,
+        tests/node/test_apps_allowed.py::test_what_is_not_ready_at_the_agreed_moment_is_zeros_at_that_moment.
         """
+        self._see_last_one_off()
         files, message, sent = self._ready(step)
-        rules = self.rules()
+        memory = self.rules().most_bytes
         begun = self.monotonic()
         at = int(self.clock())
         _log.info("an app starts", extra={"app": step.app.hex()})
-        ending, detail, said, vector = "failed", "", b"", None
-        try:
-            described = about(files)
-            outcome = sandbox.run(
-                sandbox.Job(
-                    files=files,
-                    client=described.client,
-                    config=described.config,
-                    node_config={TABLE: rows.table},
-                    rows=parquet_of(rows),
-                    rows_name=NAME,
-                    message=sent,
-                    most_reply=most_bytes(sent),
-                    memory=rules.most_bytes,
-                    threads=self.threads,
-                ),
-                step.seconds - (self.monotonic() - begun),
-                sandbox=not sandbox.why_none(),
-                hidden=self.hidden,
-                stop=self.stop,
-                place=self._place(),
-            )
-            ending, said = outcome.ending, outcome.said
-            if outcome.reply is not None:
-                vector = _whole(numbers(message, outcome.reply), step)
-                ending = "answered"
-        except BadReplyError as error:
-            ending, detail = error.code, error.detail
-        except Exception as error:  # noqa: BLE001  whatever it is, it may depend on a row, and must not show
-            ending, detail = "failed", f"{type(error).__name__}: {error}"
+        call = _Call(
+            apps=self, step=step, rows=rows, files=files, message=message, sent=sent, begun=begun, memory=memory
+        )
+        worker = threading.Thread(target=call.make, name="node-app", daemon=True)
+        self._workers[:] = [worker]
+        worker.start()
+        worker.join(max(0.0, lasting(step) - (self.monotonic() - begun)))
         took = self.monotonic() - begun
-        self._tell(step, at=at, took=took, ending=ending, detail=detail, said=said)
-        (self.sleep or self.stop.wait)(_left(step, self.monotonic() - begun))
+        # What is ready a moment later counts no more: that it was late may be the app's doing, and must not show.
+        made = _TOO_LATE if worker.is_alive() else call.made
+        self._tell(step, at=at, took=took, made=made)
+        if (left := lasting(step) - (self.monotonic() - begun)) > 0:
+            self._wait(left)
         _log.info("an app's time is over", extra={"app": step.app.hex()})
-        if self.stop.is_set():
-            # Whatever the app did: that the node ends is its operator's doing.
-            raise Rejected("unavailable", "the node ends")
-        return np.zeros(step.entries, dtype=np.int64) if vector is None else vector
+        self._insist_on_going_on()
+        return np.zeros(step.entries, dtype=np.int64) if made.vector is None else made.vector
 
     def sweep(self) -> None:
         """Remove what the app of a node that was killed left behind: without a sandbox, its rows."""
         shutil.rmtree(self.home / PLACE, ignore_errors=True)
 
-    def _place(self) -> Path:
+    def _see_last_one_off(self) -> None:
+        """Wait for an app that was not over at its agreed moment, in steps so long that they tell next to nothing."""
+        while any(worker.is_alive() for worker in self._workers):
+            self._wait(BETWEEN)
+            self._insist_on_going_on()
+
+    def _wait(self, seconds: float) -> None:
+        (self.sleep or self.stop.wait)(seconds)
+
+    def _insist_on_going_on(self) -> None:
+        if self.stop.is_set():
+            # Whatever the app did: that the node ends is its operator's doing.
+            raise Rejected("unavailable", "the node ends")
+
+    def place(self) -> Path:
+        """Return where the folder of an app that runs is made."""
         place = self.home / PLACE
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         return place
@@ -152,15 +168,15 @@ class Apps:
             raise Rejected("bad-plan", "the app's message is of another kind or length than the plan says")
         return files, message, sent
 
-    def _tell(self, step: AppStep, *, at: int, took: float, ending: str, detail: str, said: bytes) -> None:
+    def _tell(self, step: AppStep, *, at: int, took: float, made: _Made) -> None:
         report = reports.Report(
             at=at,
             app=step.app.hex(),
             kind=step.kind,
             seconds=round(took, 3),
-            ending=ending,
-            detail=detail[:2000],
-            said=said.decode(errors="replace"),
+            ending=made.ending,
+            detail=made.detail[:2000],
+            said=made.said.decode(errors="replace"),
         )
         try:
             reports.write(self.home, report)
@@ -169,11 +185,55 @@ class Apps:
             _log.warning("the report of an app could not be kept", extra={"error": type(error).__name__})
 
 
-def _left(step: AppStep, took: float) -> float:
-    """Return the seconds to wait: until the agreed moment, or on a machine that was too slow for it, the next one."""
-    settle = settling(step.entries)
-    late = took - lasting(step)
-    return -late if late <= 0 else -late % settle
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """One call of an app, made in a thread of its own: whoever waits for it waits no longer than agreed."""
+
+    apps: Apps
+    step: AppStep
+    rows: AppRows
+    files: dict[str, bytes]
+    message: AppMessage
+    sent: bytes
+    begun: float
+    memory: int
+    made: _Made = _FAILED
+
+    def make(self) -> None:
+        """Run the app and read what it replied. Never raises."""
+        try:
+            outcome = self._outcome()
+            self.made = _Made(ending=outcome.ending, said=outcome.said)
+            if outcome.reply is not None:
+                vector = _whole(numbers(self.message, outcome.reply), self.step)
+                self.made = _Made(ending="answered", said=outcome.said, vector=vector)
+        except BadReplyError as error:
+            self.made = _Made(ending=error.code, detail=error.detail, said=self.made.said)
+        except Exception as error:  # noqa: BLE001  whatever it is, it may depend on a row, and must not show
+            self.made = _Made(ending="failed", detail=f"{type(error).__name__}: {error}", said=self.made.said)
+
+    def _outcome(self) -> sandbox.Outcome:
+        apps, described = self.apps, about(self.files)
+        job = sandbox.Job(
+            files=self.files,
+            client=described.client,
+            config=described.config,
+            node_config={TABLE: self.rows.table},
+            rows=parquet_of(self.rows),
+            rows_name=NAME,
+            message=self.sent,
+            most_reply=most_bytes(self.sent),
+            memory=self.memory,
+            threads=apps.threads,
+        )
+        return sandbox.run(
+            job,
+            self.step.seconds - (apps.monotonic() - self.begun),
+            sandbox=not sandbox.why_none(),
+            hidden=apps.hidden,
+            stop=apps.stop,
+            place=apps.place(),
+        )
 
 
 def _whole(values: NDArray[np.float64], step: AppStep) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
 
-from node.apps.jail import WORK, Limits
+from node.apps.jail import OPEN, WORK, Limits
 from protocols.app_message import Scalar
 
 CHILD = Path(__file__).with_name("child.py")
@@ -29,6 +29,10 @@ _PATIENCE = 10.0
 """Seconds that a process which was killed may take to go."""
 _LOOK = 0.02
 """Seconds between two looks at the process."""
+_HELD = ("RssAnon:", "RssShmem:", "VmSwap:", "VmPTE:")
+"""What the kernel says of a process's memory, in kilobytes."""
+_SOCKET = 425_984
+"""Bytes that a socket holds at most, as systems come."""
 _SLACK = 16 << 20
 _ADDRESSES = 4 << 30
 
@@ -199,7 +203,7 @@ def _call(source: int, replies: int, output: int, environment: dict[str, str], u
         family = _family(process.pid)
         if time.monotonic() >= ends:
             late = "too long"
-        elif _held((process.pid, *family)) > until.memory:
+        elif _held(tuple(family)) > until.memory:
             late = "too large"
         elif until.stop.is_set():
             late = "stopped"
@@ -253,14 +257,34 @@ def _family(first: int) -> list[int]:
 
 
 def _held(processes: tuple[int, ...]) -> int:
-    """Return the bytes of memory that processes hold, beside what is in files; what several share counts for each."""
-    kilobytes = 0
+    """Return the bytes of memory that processes hold, beside what is in files; what several share counts for each.
+
+    What is in the swap counts, and so does what the kernel holds for them: their page tables, and what each of their
+    sockets may hold at most.
+    """
+    held = 0
     for pid in processes:
         with contextlib.suppress(OSError, ValueError, IndexError):
             for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
-                if line.startswith(("RssAnon:", "RssShmem:")):
-                    kilobytes += int(line.split()[1])
-    return kilobytes << 10
+                if line.startswith(_HELD):
+                    held += int(line.split()[1]) << 10
+        held += _SOCKET * _sockets(pid)
+    return held
+
+
+def _sockets(pid: int) -> int:
+    """Return how many sockets a process has; of one that hides them, how many it may have."""
+    try:
+        entries = list(Path(f"/proc/{pid}/fd").iterdir())
+    except PermissionError:
+        return OPEN
+    except OSError:  # it has ended
+        return 0
+    found = 0
+    for entry in entries:
+        with contextlib.suppress(OSError):  # closed meanwhile
+            found += str(entry.readlink()).startswith("socket:")
+    return found
 
 
 def _command(source: int, replies: int) -> list[str]:

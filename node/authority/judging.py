@@ -203,7 +203,7 @@ def _how_much(policy: Policy, question: Question) -> Iterator[Ruling]:
     run, cost, spent = question.request.run, question.cost, question.spent
     whole = cost if run is None else run.rho_units
     yield _budget("most_epsilon_per_question", whole, policy.most_units_per_question, "cost-limit")
-    if not question.trained.rounds:
+    if not question.trained.units:
         cost = whole
     lifetime, purpose = policy.lifetime_units, policy.purposes.get(question.request.purpose, 0)
     yield _budget("lifetime_epsilon", cost, lifetime - spent.lifetime, "budget")

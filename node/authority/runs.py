@@ -74,6 +74,9 @@ def check_run(request: Request, plan: Plan) -> None:
 def checks(request: Request, trained: Trained) -> Iterator[Check]:
     """Yield what a round's run says of it, by what was charged of the run at this hospital; nothing without a run.
 
+    A round that is asked again, because its release was lost, takes no second place among the rounds: what it costs is
+    counted again, so that no price that was approved is exceeded by repeating.
+
     Guarantee: the first round that is charged fixes design, length and price of a run, and no more rounds are
     charged, nor more units together, whoever approves. Tests:
     tests/redteam/test_runs_attacked.py::test_more_rounds_than_the_run_has,

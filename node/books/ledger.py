@@ -16,12 +16,13 @@ from node.books.state import StateError
 from protocols.announcement import Announcement
 from protocols.errors import Rejected
 from protocols.hashing import digest
-from protocols.request import Request
+from protocols.request import Request, Run
 from queries.cost.measurement import Measurement
 
 LABEL = "farr1/charge"
 LABEL_2 = "farr1/charge/2"
 UPLOAD_LABEL = "farr1/stored-upload"
+TURN_LABEL = "farr1/turn"
 
 START = bytes(32)
 """What the first row's digest follows."""
@@ -91,11 +92,11 @@ class Trained:
     """What was charged so far for a run of training."""
 
     rounds: int
-    """How many of its rounds."""
+    """How many of its rounds other than the one that is asked about; one that was asked several times counts once."""
     units: int
-    """For all of them, in ledger units."""
+    """For everything that was answered of the run, in ledger units: each answer counts, however often it was asked."""
     others: int
-    """Of those rounds, how many said another design, length or price of the run than is asked about."""
+    """Of the answers, how many said another design, length or price of the run than is asked about."""
 
 
 NO_ROUND = Trained(rounds=0, units=0, others=0)
@@ -148,18 +149,24 @@ class Ledger:
     def trained(self, request: Request) -> Trained:
         """Return what was charged for the run of training that a request is of, by its analyst; nothing without one.
 
+        A round whose release was lost after this hospital was charged may be asked again: with the same number and the
+        same plan it is the same round. Its price is counted each time, for every answer has fresh noise.
+
         Guarantee: rounds are counted from the charges themselves, so a round is counted once and exactly when it is
-        charged. Test: tests/node/test_runs.py::test_a_round_that_was_not_charged_is_not_counted.
+        charged; what was charged before turns were named counts as a round of its own. Tests:
+        tests/node/test_runs.py::test_a_round_that_was_not_charged_is_not_counted,
+        tests/node/test_runs.py::test_a_round_that_is_asked_again_is_one_round_and_charged_twice.
         """
         run = request.run
         if run is None:
             return NO_ROUND
         rounds, units, others = self.connection.execute(
-            "SELECT count(*), coalesce(sum(units), 0), coalesce(sum(json_extract(evidence, '$.run.design') != ? "
+            "SELECT count(DISTINCT nullif(coalesce(json_extract(evidence, '$.run.turn'), number), ?)), "
+            "coalesce(sum(units), 0), coalesce(sum(json_extract(evidence, '$.run.design') != ? "
             "OR json_extract(evidence, '$.run.rounds') != ? OR json_extract(evidence, '$.run.units') != ?), 0) "
             "FROM charges WHERE json_valid(evidence) AND json_extract(evidence, '$.run.id') = ? "
             "AND analyst = ? AND units > 0",
-            (run.design.hex(), run.rounds, run.rho_units, run.id.hex(), request.analyst),
+            (_turn(request, run), run.design.hex(), run.rounds, run.rho_units, run.id.hex(), request.analyst),
         ).fetchone()
         return Trained(rounds=int(rounds), units=int(units), others=int(others))
 
@@ -324,6 +331,7 @@ def evidence_of(measurement: Measurement, announcement: Announcement) -> str:
             "round": run.round,
             "rounds": run.rounds,
             "units": run.rho_units,
+            "turn": _turn(announcement.request, run),
         }
     return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
@@ -331,6 +339,11 @@ def evidence_of(measurement: Measurement, announcement: Announcement) -> str:
 def upload_digest(upload: bytes) -> bytes:
     """Return the digest by which a stored upload is found."""
     return digest(UPLOAD_LABEL, upload)
+
+
+def _turn(request: Request, run: Run) -> str:
+    """Return what names a round of a run: its number and its plan, as a digest in hexadecimal digits."""
+    return digest(TURN_LABEL, run.round.to_bytes(8, "big"), request.plan).hex()
 
 
 def _link(previous: bytes, number: int, charge: Charge) -> bytes:

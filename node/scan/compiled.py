@@ -20,6 +20,9 @@ from queries.errors import QueryError
 MOST_KEPT = 64
 """Compiled plans that are kept."""
 
+MOST_KEPT_BYTES = 1 << 22
+"""Bytes of their plans together, as they are written; in memory numbers and texts take some ten times that."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
@@ -44,8 +47,8 @@ class Compiler:
 
     catalogue: Catalogue
     """What plans are checked against."""
-    kept: OrderedDict[tuple[bytes, int, int], Compiled] = field(default_factory=OrderedDict)
-    """By digest of the plan, price and h, the one used last at the end."""
+    kept: OrderedDict[tuple[bytes, int, int, int], Compiled] = field(default_factory=OrderedDict)
+    """By digest of the plan, price, h and bytes of the plan, the one used last at the end."""
 
     def compile(self, plan: bytes, rho_units: int, honest: int) -> Compiled:
         """Return what a plan comes to at a price; raise Rejected("bad-plan") when it does not fit the catalogue.
@@ -53,9 +56,11 @@ class Compiler:
         ``honest`` is the h that ``protocols.announcement.read`` computed from the roster and the request.
 
         Guarantee: tally, sensitivity, noise and cost follow from the plan's bytes, the price, h and the catalogue
-        alone, and the cost is at most the price. Test: tests/node/test_answer.py::test_every_number_is_derived_here.
+        alone, and the cost is at most the price; what is kept takes tens of megabytes at most. Tests:
+        tests/node/test_answer.py::test_every_number_is_derived_here,
+        tests/node/test_compiled.py::test_remembered_networks_do_not_fill_the_memory.
         """
-        name = (hashlib.sha256(plan).digest(), rho_units, honest)
+        name = (hashlib.sha256(plan).digest(), rho_units, honest, len(plan))
         if name in self.kept:
             self.kept.move_to_end(name)
             return self.kept[name]
@@ -64,7 +69,7 @@ class Compiler:
         except QueryError as error:
             raise Rejected("bad-plan", error.message) from error
         self.kept[name] = compiled
-        while len(self.kept) > MOST_KEPT:
+        while len(self.kept) > MOST_KEPT or sum(size for *_, size in self.kept) > MOST_KEPT_BYTES:
             self.kept.popitem(last=False)
         return compiled
 

@@ -336,12 +336,13 @@ def test_faults_do_not_fill_the_disk(rig, monkeypatch):
     from node import refusal
     from node.books import audit
 
-    rig.records.fault = ValueError("no")
-    for _ in range(refusal.MOST_FILES + 3):
-        rig.reply(announce())
-    assert len(os.listdir(rig.home / "failures")) == refusal.MOST_FILES  # noqa: PTH208
     rig.connection.execute("PRAGMA synchronous=OFF")
-    monkeypatch.setattr(audit, "MOST_REFUSALS", refused := 150)
+    monkeypatch.setattr(refusal, "MOST_FILES", kept := 10)
+    monkeypatch.setattr(audit, "MOST_REFUSALS", refused := 40)
+    rig.records.fault = ValueError("no")
+    for _ in range(kept + 3):
+        rig.reply(announce())
+    assert len(os.listdir(rig.home / "failures")) == kept  # noqa: PTH208
     for _ in range(refused):
         assert rig.reply(announce()).refusal.code == "unavailable"
     assert sum(1 for _ in Audit(connection=rig.connection).entries()) == refused

@@ -1,5 +1,7 @@
 """An answer whose records are read away from the desk: whatever came between counts, and nothing leaks by it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -138,8 +140,6 @@ def test_what_was_bound_meanwhile_refuses_it_and_costs_nothing(rig, other, code)
 
 def test_another_roster_meanwhile_refuses_it(rig):
     """A round ends with the roster that it was announced under."""
-    from dataclasses import replace
-
     _, begun = begin(rig)
     assert end(rig, begun, replace(roster, version=roster.version + 1)).refusal.code == "stale-roster"
     assert charges(rig) == []
@@ -186,6 +186,17 @@ def test_an_app_that_would_run_in_vain_is_not_begun(rig):
     assert not rig.seats._held
     rig.now = NOW + 20.0
     assert isinstance(rig.replier.begin(signed, roster, 20.0, lasts=begun.lasts), Begun)
+
+
+def test_an_app_that_is_longer_than_its_round_is_not_begun(rig):
+    """Else a coordinator keeps apps busy for hours with rounds that are over; a clock that is ahead harms nobody."""
+    long = replace(APP, seconds=1000)
+    for deadline, begins in ((NOW + 600, False), (NOW + 800, True)):
+        found = rig.replier.begin(announce(round_(step=long), deadline=deadline), roster)
+        assert isinstance(found, Begun) == begins
+        assert begins or found.refusal.code == "late"
+        assert len(rig.seats._held) == begins
+    assert charges(rig) == []
 
 
 def test_what_was_read_of_a_table_that_is_closed_meanwhile_is_not_in_the_answer(rig):

@@ -2,12 +2,15 @@
 
 import hashlib
 import stat
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from node.apps import running, sandbox
+from node.apps import reports, running, sandbox
 from node.apps.allowed import AppStore
 from node.apps.bundle import read_bundle, write_bundle
 from node.apps.rules import AppRules
@@ -15,8 +18,10 @@ from node.apps.running import Apps
 from node.scan.steps import AppRows
 from protocols.app_message import AppMessage, Arrays, encode
 from protocols.errors import Rejected
-from queries.asked.app_time import settling
+from queries.asked import app_time
+from queries.asked.app_time import lasting, settling
 from queries.asked.plan import ONE, AppStep
+from queries.models.clipping import BOUND_UPDATE
 
 MEAN = Path(__file__).resolve().parents[1] / "apps" / "mean"
 SENT = encode(AppMessage(kind="train", records={"arrays": Arrays(items={"0": np.zeros(1)})}))
@@ -59,10 +64,10 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return calls
 
 
-def apps(home: Path, *allowed: bytes, sent: bytes = SENT) -> Apps:
+def apps(home: Path, *allowed: bytes, sent: bytes = SENT, sleep: Callable[[float], object] = lambda _: None) -> Apps:
     """Return a node's apps under a policy that allows some."""
     rules = AppRules(apps=frozenset(allowed), unsandboxed=False, most_seconds=60, most_bytes=1 << 30)
-    return Apps(home=home, hidden=(), rules=lambda: rules, fetch=lambda *_: sent, sleep=lambda _: None)
+    return Apps(home=home, hidden=(), rules=lambda: rules, fetch=lambda *_: sent, sleep=sleep)
 
 
 def step(app: bytes, **changes) -> AppStep:
@@ -106,13 +111,39 @@ def test_a_long_reply_is_given_time_in_proportion(tmp_path: Path) -> None:
     assert settling(1) < settling(1 << 24) < 60
 
 
-def test_a_machine_that_is_late_answers_at_the_next_agreed_moment() -> None:
-    """How much later than agreed an answer leaves is told in whole steps, not to the moment."""
-    asked = step(bytes(32))
-    settle = settling(1)
-    assert running._left(asked, 1.25) == asked.seconds + settle - 1.25
-    for late in (0.0, 0.25, settle - 0.25, settle + 0.5):
-        leaves = asked.seconds + settle + late
-        moments = (leaves + running._left(asked, leaves) - asked.seconds) / settle
-        assert moments == pytest.approx(round(moments))
-        assert 0 <= running._left(asked, leaves) < settle
+def test_what_is_not_ready_at_the_agreed_moment_is_zeros_at_that_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app that has the machine busy with its end or its reply moves no answer: zeros, and the operator reads why.
+
+    The next app starts when that is over, a whole number of long steps later.
+    """
+    going = threading.Event()
+    reply = encode(AppMessage(kind="train", records={"arrays": Arrays(items={"0": np.ones(1)})}))
+
+    def run(*_: object, **__: object) -> sandbox.Outcome:
+        assert going.wait(30)
+        return sandbox.Outcome(reply=reply, ending="replied", said=b"")
+
+    monkeypatch.setattr(sandbox, "run", run)
+    monkeypatch.setattr(sandbox, "why_none", lambda: "")
+    monkeypatch.setattr(app_time, "SETTLING", 0.2)
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        going.set()
+        time.sleep(0.05)
+
+    digest = AppStore(home=tmp_path).keep(read_bundle(MEAN))
+    held = apps(tmp_path, digest, sleep=sleep)
+    asked = step(digest, seconds=1)
+    begun = time.monotonic()
+    assert held(asked, ROWS).tolist() == [0]
+    assert 0 <= time.monotonic() - begun - lasting(asked) < 1
+    assert next(reports.read(tmp_path)).ending == "too late"
+    assert waited == []
+    assert held(asked, ROWS).tolist() == [BOUND_UPDATE]
+    assert waited[0] == running.BETWEEN
+    assert waited[-1] == pytest.approx(lasting(asked), abs=0.5)
+    assert next(reports.read(tmp_path)).ending == "answered"

@@ -1,5 +1,6 @@
 """An app's files are read from a folder or an archive, all or nothing, and kept by their digest."""
 
+import contextlib
 import os
 import zipfile
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from node.apps.bundle import read_bundle, write_bundle
-from protocols.app_bundle import MOST_BYTES, bundle_digest
+from protocols.app_bundle import DESCRIPTION, MOST_BYTES, bundle_digest
 from protocols.errors import Rejected
 
 MEAN = Path(__file__).resolve().parents[1] / "apps" / "mean"
@@ -105,3 +106,21 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(Rejected, match="neither a folder nor an archive"):
         read_bundle(tmp_path / "a.zip")
+
+
+def test_a_damaged_archive_is_refused_whatever_is_damaged(tmp_path: Path) -> None:
+    """Names that are no text, or cut, and compressed parts that are none: one refusal, nothing of the reader's own."""
+    files = {DESCRIPTION: b"[project]\nname = 'a'\n", "a/b.py": b"x = 1\n" * 50}
+    archive = tmp_path / "app.zip"
+    for kind in (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(archive, "w", kind) as made:
+            for path, content in files.items():
+                made.writestr(path, content)
+            made.writestr(".é", b"is no part of it, and its name is no ASCII")
+        good = archive.read_bytes()
+        assert read_bundle(archive) == files
+        for place in range(0, len(good), 2):
+            for byte in (0, 255):
+                archive.write_bytes(good[:place] + bytes([byte]) + good[place + 1 :])
+                with contextlib.suppress(Rejected, OSError):
+                    read_bundle(archive)

@@ -114,7 +114,7 @@ def test_a_node_that_is_told_to_stop_ends_its_app(
 def test_what_a_killed_node_left_of_an_app_is_removed_when_it_starts_again(tmp_path: Path) -> None:
     """Without a sandbox the rows of the app that ran are in the home: no longer than until the node is back."""
     apps = running.Apps(home=tmp_path, hidden=(), rules=lambda: None, fetch=lambda *_: b"")
-    left = apps._place() / "farr-app-1" / "data"
+    left = apps.place() / "farr-app-1" / "data"
     left.mkdir(parents=True)
     (left / "rows.parquet").write_bytes(b"rows")
     apps.sweep()

@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import os
 import sqlite3
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
@@ -31,7 +33,7 @@ from tests.node.rig import NAME, SITE, Rig, announce, key_of
 
 CONTENT = os.urandom(3 * blobs.CHUNK + 5)
 DIGEST = hashlib.sha256(CONTENT).digest()
-SOON = 5.0
+SOON = 60.0
 
 
 @pytest.fixture
@@ -158,6 +160,16 @@ def test_vectors_of_rounds_that_are_long_over_are_deleted(tmp_path):
     assert [path.name for path in (tmp_path / FOLDER).iterdir()] == [other.digest.hex()]
 
 
+def test_a_vector_that_is_dropped_while_another_is_kept_spoils_nothing(tmp_path, monkeypatch):
+    """The loop deletes what the coordinator has while the desk looks through the folder: no round is lost by it."""
+    vectors = Vectors(home=tmp_path)
+    vector = ring.unpack(bytes(32), 4)
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: [*listed(folder), folder / ("ab" * 32)])
+    vectors.keep(blob := blobs.blob_of(ring.view(vector)), vector)
+    vectors.insist(blob)
+
+
 def test_progress_is_told_once(tmp_path):
     """A link that is cut in every transfer is dialled quickly for as long as each one brings something."""
     sender = Sender(gate=None, vectors=Vectors(home=tmp_path))
@@ -202,6 +214,7 @@ class Coordinator(BlobsServicer):
         self.calls = []
         self.cut_after = []
         self.code = ""
+        self.hold = None
 
     def Get(self, request, context):  # noqa: N802
         """Give the parts from the offset on, up to a cut."""
@@ -212,6 +225,8 @@ class Coordinator(BlobsServicer):
             context.abort(grpc.StatusCode.NOT_FOUND, self.code)
         for start in range(request.offset, min(len(self.content), request.offset + most), blobs.CHUNK):
             yield BlobPart(offset=start, data=self.content[start : start + blobs.CHUNK])
+            if self.hold is not None:
+                self.hold.wait(SOON)
         if most < len(self.content):
             context.abort(grpc.StatusCode.UNAVAILABLE, "cut")
 
@@ -283,9 +298,40 @@ def test_a_refusal_ends_the_attempts(far, tmp_path):
     far.code = "unknown-blob"
     begun = time.monotonic()
     with pytest.raises(Rejected, match="unavailable"):
-        Blobs(home=tmp_path, credentials=far.credentials).fetch(DIGEST, len(CONTENT), 30.0)
+        Blobs(home=tmp_path, credentials=far.credentials).fetch(DIGEST, len(CONTENT), 2 * SOON)
     assert time.monotonic() - begun < SOON
     assert far.calls == [0]
+
+
+@pytest.mark.parametrize("what", ["a coordinator that says nothing", "the pause between two attempts"])
+def test_a_node_that_ends_waits_for_nothing_that_is_fetched(far, tmp_path, monkeypatch, what):
+    """Told to end, a fetch is given up at once, and so is every later one; what came is there for the next start."""
+    silent = what.startswith("a coordinator")
+    if silent:
+        far.hold = threading.Event()
+    else:
+        monkeypatch.setattr(carrying, "PAUSE", 30.0)
+        far.cut_after = [blobs.CHUNK]
+    fetcher = Blobs(home=tmp_path, credentials=far.credentials)
+    with ThreadPoolExecutor(1) as beside:
+        fetching = beside.submit(fetcher.fetch, DIGEST, len(CONTENT), 60.0)
+        deadline = time.monotonic() + SOON
+        while not list((tmp_path / carrying.FOLDER).glob("*.part")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        begun = time.monotonic()
+        fetcher.end()
+        with pytest.raises(Rejected, match="unavailable"):
+            fetching.result(SOON)
+    assert time.monotonic() - begun < 1
+    if silent:
+        far.hold.set()
+    calls = len(far.calls)
+    with pytest.raises(Rejected, match="unavailable"):
+        fetcher.fetch(DIGEST, len(CONTENT), SOON)
+    assert len(far.calls) == calls
+    far.cut_after = []
+    assert Blobs(home=tmp_path, credentials=far.credentials).fetch(DIGEST, len(CONTENT), SOON) == CONTENT
+    assert far.calls[-1] == blobs.CHUNK
 
 
 def test_nothing_is_fetched_for_nothing(tmp_path):

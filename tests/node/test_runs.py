@@ -301,6 +301,41 @@ def test_a_round_that_was_not_charged_is_not_counted(rig):
     assert ledger.trained(round_()).rounds == 1
 
 
+def test_a_round_that_is_asked_again_is_one_round_and_charged_twice(tmp_path):
+    """Its release was lost after the charge: the same turn under a new request is answered, paid for, and counted once.
+
+    Another point under the same number, and the same point under another number, are rounds of their own; the price of
+    the run holds whatever is repeated.
+    """
+    rig = trainer(tmp_path / "home")
+    ledger, cheap = Ledger(connection=rig.connection), {"rho_units": EACH // 2}
+    for slot in (1, 2):
+        assert notes(rig, round_(slot, run={"round": 1}, **cheap), slot) == ()
+    first, second = ledger.charges()
+    assert first.units == second.units > 0
+    asked = round_(9, run={"round": 2}, **cheap)
+    assert ledger.trained(asked) == Trained(rounds=1, units=2 * first.units, others=0)
+    assert ledger.trained(round_(9, run={"round": 1}, **cheap)).rounds == 0
+    assert ledger.trained(round_(9, at(1, 0, 0), run={"round": 1}, **cheap)).rounds == 1
+    for slot, number in ((3, 2), (4, 3), (5, 3)):
+        assert notes(rig, round_(slot, run={"round": number}, **cheap), slot) == ()
+    assert notes(rig, round_(6, at(1, 0, 0), run={"round": 3}, **cheap), 6) == POLICY_SAYS_NO
+    assert ledger.trained(round_(7)).units == 5 * first.units
+    rig.close()
+
+
+def test_the_price_of_a_run_holds_whatever_is_repeated(tmp_path):
+    """One turn for ever, each time under a new request: it ends where the run's price does."""
+    rig = trainer(tmp_path / "home")
+    for slot in range(1, ROUNDS + 1):
+        assert notes(rig, round_(slot, run={"round": 1}), slot) == ()
+    assert notes(rig, round_(ROUNDS + 1, run={"round": 1}), ROUNDS + 1) == (Note.NOTE_WITHHELD_COST,)
+    charged = [each.units for each in Ledger(connection=rig.connection).charges()]
+    assert charged[-1] == 0
+    assert TOTAL - EACH < sum(charged) <= TOTAL
+    rig.close()
+
+
 def test_the_rounds_of_a_run_are_found_by_an_index(rig):
     """Ten thousand rounds are not read through for each further one."""
     rows = rig.connection.execute(

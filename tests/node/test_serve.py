@@ -13,18 +13,22 @@ from pathlib import Path
 import pytest
 
 from farr.membership import home as homes
+from node import serve as services
+from node.apps.running import Apps
 from node.authority import policy
+from node.blobs import Blobs
 from node.books.ledger import Ledger
 from node.books.state import StateError, open_state, read_state
 from node.serve import site_key
 from node.settings import Source, read_source, write_source
 from protocols.credentials import Credentials
+from protocols.errors import Rejected
 from protocols.wire_pb2 import Role, State
 from tests.coordinator.federation import CATALOGUE, HOSPITALS, NAME, Federation, Running
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = "brest"
-SOON = 30.0
+SOON = 120.0
 HEAVY = ("sklearn", "polars", "flwr", "matplotlib", "pandas")
 
 SERVE = f"""
@@ -114,7 +118,7 @@ def test_a_real_node_answers_a_real_coordinator(tmp_path, federation):
     folder = tmp_path / "home"
 
     async def scene():
-        running = Running(federation, federation.settings(tmp_path / "coordinator"))
+        running = Running(federation, federation.settings(tmp_path / "coordinator", straggler_seconds=0.3))
         await running.start()
         make_home(folder, federation, running.address)
         node = Node(folder)
@@ -248,3 +252,13 @@ def test_nothing_of_a_state_is_left_open(tmp_path):
     assert Ledger(connection=reader).spent() == 0
     reader.close()
     connection.close()
+
+
+def test_the_end_of_a_node_ends_its_apps_and_what_they_are_sent(tmp_path):
+    """Neither an app nor a message for one is waited for, and none begins afterwards."""
+    apps = Apps(home=tmp_path, hidden=(), rules=lambda: None, fetch=lambda *_: b"")
+    blobs = Blobs(home=tmp_path, credentials=None)
+    services._end_apps(apps, blobs)
+    assert apps.stop.is_set()
+    with pytest.raises(Rejected, match="the node ends"):
+        blobs.fetch(b"d" * 32, 5, 60.0)

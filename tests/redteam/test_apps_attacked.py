@@ -34,7 +34,7 @@ HOSTILE = HERE.parents[1] / "apps" / "hostile"
 AGES = np.array([77.125, 45.5, 61.25])
 SECONDS = 60
 """Of an app that ends by itself: also on a machine that has a lot else to do."""
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which a test gives up waiting for what should happen at once."""
 
 without_sandbox = sandbox.why_none() if sys.platform == "linux" else "only Linux has what it takes"
@@ -63,7 +63,9 @@ class Hospital:
         """Return what the operator reads of the last app."""
         return next(reports.read(self.home))
 
-    def run(self, act: str, *, seconds: int = SECONDS, sandboxed: bool = True, **config) -> np.ndarray:
+    def run(
+        self, act: str, *, seconds: int = SECONDS, sandboxed: bool = True, memory: int = 1 << 30, **config
+    ) -> np.ndarray:
         """Let the hostile app do one thing and return what would be noised."""
         kind = act.partition(".")[0]
         config.setdefault("farr-entries", ("accuracy",))
@@ -85,7 +87,7 @@ class Hospital:
             home=self.home,
             hidden=(self.home, self.data),
             rules=lambda: AppRules(
-                apps=frozenset({app}), unsandboxed=not sandboxed, most_seconds=60, most_bytes=1 << 30
+                apps=frozenset({app}), unsandboxed=not sandboxed, most_seconds=60, most_bytes=memory
             ),
             fetch=lambda *_: sent,
             monotonic=self._look,
@@ -303,7 +305,7 @@ def test_an_app_that_kills_its_parent_ends_alone(hospital: Hospital) -> None:
 
     Gained: silence.
     """
-    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         assert hospital.run("train.kills").tolist() == [0]
         assert bystander.poll() is None
@@ -331,6 +333,70 @@ def test_an_app_hides_no_memory(hospital: Hospital) -> None:
     """
     assert hospital.run("train.shares").tolist() == [0], hospital.report.said
     assert hospital.report.ending == "too large"
+
+
+@needs_sandbox
+def test_an_app_hides_no_memory_in_sockets(hospital: Hospital) -> None:
+    """What the kernel may hold for an app's sockets counts as held, and no socket is out of sight.
+
+    Gained: the same, by memory that is no process's own.
+    """
+    assert hospital.run("train.sockets", memory=1 << 29).tolist() == [0], hospital.report.said
+    assert hospital.report.ending == "too large"
+    assert alive() == []
+
+
+def test_memory_in_the_kernel_counts_as_held() -> None:
+    """Page tables of pages that were looked at only, and sockets, also of a process that hides its descriptors.
+
+    Gained: the same.
+    """
+    script = textwrap.dedent(
+        """
+        import mmap, os, socket, sys
+        kept = [socket.socketpair() for _ in range(50)]
+        held = mmap.mmap(-1, 4 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ)
+        os.write(1, b"1")
+        sys.stdin.buffer.read(1)
+        for place in range(0, len(held), 4096 * 512):
+            held[place]
+        os.write(1, b"2")
+        sys.stdin.buffer.read(1)
+        """
+    )
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert child.stdout.read(1) == b"1"
+        assert sandbox._sockets(child.pid) == 100
+        assert (before := sandbox._held((child.pid,))) >= 100 * sandbox._SOCKET
+        child.stdin.write(b"1")
+        child.stdin.flush()
+        assert child.stdout.read(1) == b"2"
+        # A page of the kernel's for each place that was looked at, and none of the process's own.
+        assert sandbox._held((child.pid,)) - before >= 2000 * 4096
+    finally:
+        child.communicate(b"1")
+    assert sandbox._held((child.pid,)) == 0
+
+
+@needs_sandbox
+def test_an_app_makes_a_bounded_number_of_files(hospital: Hospital) -> None:
+    """Also of files that hold nothing: the kernel needs a kilobyte for each, which no limit on bytes counts.
+
+    Gained: the same.
+    """
+    assert hospital.run("train.files").tolist() == [0], hospital.report.said
+    assert "got away with: []" in hospital.report.said
+
+
+@needs_sandbox
+def test_an_app_stands_behind_the_node(hospital: Hospital) -> None:
+    """At the processor it comes last and cannot come forward; where memory runs out it is the first to go.
+
+    Gained: a node that answers slower because of one patient, or that is ended in the app's place.
+    """
+    assert hospital.run("train.eager").tolist() == [0], hospital.report.said
+    assert "got away with: []" in hospital.report.said
 
 
 @needs_sandbox
@@ -380,10 +446,7 @@ def test_the_answer_leaves_at_a_time_that_no_app_decides(hospital: Hospital, act
     """
     hospital.run(act, seconds=3)
     waited = hospital.looked[-1] - hospital.looked[0] + sum(hospital.slept)
-    # A machine that was too slow for the first agreed moment answers at a later one; between two, nobody does.
-    moments = (waited - 3) / settling(1)
-    assert moments == pytest.approx(round(moments))
-    assert round(moments) >= 1
+    assert waited == pytest.approx(3 + settling(1), abs=0.05)
     assert len(hospital.slept) == 1
 
 
@@ -408,7 +471,7 @@ def test_an_app_ends_with_its_node(tmp_path: Path) -> None:
         return sandbox._family(node.pid)
 
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         # The watcher, and in it the app, which is the first of its own namespace.
         while len(family := children()) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -114,7 +114,21 @@ def test_more_rounds_than_the_run_has(free, rig):
         for number in range(ROUNDS):
             asked = round_(number, at(number, 0, 0), run={"round": 1}, rho_units=EACH // 4)
             assert notes(node, asked, 1 + number) == ()
-        assert notes(node, round_(9, run={"round": 1}, rho_units=EACH // 4), 9) == NO
+        assert notes(node, round_(9, at(9, 0, 0), run={"round": 1}, rho_units=EACH // 4), 9) == NO
+
+
+def test_one_round_asked_for_ever(free, rig):
+    """The same turn under ever new requests, as if its release had been lost each time.
+
+    Gained: for one word, an average in which the noise vanishes. Each answer is charged, and their sum is the run's.
+    """
+    decide(rig)
+    for node in (rig, free):
+        asked = 2 * ROUNDS
+        for number in range(asked):
+            assert notes(node, round_(number, run={"round": 1}, rho_units=TOTAL // asked), 1 + number) == ()
+        assert notes(node, round_(asked, run={"round": 1}, rho_units=TOTAL // asked), 1 + asked) == TOO_DEAR
+        assert Ledger(connection=node.connection).spent() <= TOTAL
 
 
 def test_a_price_that_creeps(free, rig):

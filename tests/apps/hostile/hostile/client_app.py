@@ -269,6 +269,76 @@ def shares(message: Message, _context: Context) -> Message:
     return got_away(message, ["more memory than it may use"])
 
 
+@app.train("sockets")
+def sockets(message: Message, _context: Context) -> Message:
+    """Hold memory that is the kernel's: in sockets of many processes that nobody reads from."""
+    done = []
+    libc = ctypes.CDLL(None, use_errno=True)
+    # A thread, or a call, that takes descriptors of its own: others do not see them among those of the process.
+    if libc.syscall(56, 0x00000100 | 0x00000800 | 0x00010000, 0, 0, 0, 0) >= 0:
+        done.append("a thread with descriptors of its own")
+    if libc.syscall(436, 200, 201, 2) >= 0:
+        done.append("descriptors of its own by closing some")
+    if libc.syscall(278, -1, 0, 0, 0) >= 0 or ctypes.get_errno() != errno.EPERM:
+        done.append("pages that no process has")
+    if done:
+        return got_away(message, done)
+    for _ in range(3):
+        if os.fork() == 0:
+            break
+    held = []
+    with contextlib.suppress(OSError):
+        while True:
+            held.append(socket.socketpair())
+            for end in held[-1]:
+                end.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while end.send(b"0" * 4096):
+                        pass
+    time.sleep(20)
+    return got_away(message, ["memory of the kernel"])
+
+
+@app.train("files")
+def files(message: Message, _context: Context) -> Message:
+    """Make so many empty files that the kernel's own memory for them runs out."""
+    done = []
+    for folder in (Path.cwd(), Path("/dev/shm")):
+        made = 0
+        with contextlib.suppress(OSError):
+            while made < 40_000:
+                os.close(os.open(folder / f"{made}", os.O_CREAT | os.O_WRONLY))
+                made += 1
+        if made == 40_000:
+            done.append(f"{made} files in {folder}")
+    return got_away(message, done)
+
+
+@app.train("eager")
+def eager(message: Message, _context: Context) -> Message:
+    """Come before others: at the processor, or where memory runs out."""
+    done = []
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.getpriority(os.PRIO_PROCESS, 0) != 19:
+        done.append("no further behind than others")
+    for name, attempt in {
+        "before others": lambda: os.setpriority(os.PRIO_PROCESS, 0, 0),
+        "a little": lambda: os.setpriority(os.PRIO_PROCESS, 0, 18),
+        "real time": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)),
+        "by thread": lambda: None if libc.setpriority(0, 0, 5) == 0 else os.open("/nonexistent", 0),
+    }.items():
+        with contextlib.suppress(OSError):
+            attempt()
+            done.append(name)
+    with contextlib.suppress(OSError):
+        if Path("/proc/self/oom_score_adj").read_text().strip() != "1000":
+            done.append("not the first to be ended")
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("0")
+        done.append("ended later than others")
+    return got_away(message, done)
+
+
 @app.train("families")
 def families(message: Message, _context: Context) -> Message:
     """Open a socket that no network namespace holds in."""
