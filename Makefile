@@ -11,10 +11,10 @@ DEV := .venv/.installed-dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench slow crash fuzz mutants proto messages clean
+.PHONY: help demo test check bench slow crash fuzz mutants flower-contract proto messages clean
 
 help:  ## say what each target does (this)
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(BASE)  ## hospitals on this machine, real data, six questions and a model; ends by itself
 	@$(BIN)/farr demo
@@ -37,11 +37,14 @@ slow: $(DEV)  ## the tests that take minutes: distributions, coverage of interva
 crash: $(DEV)  ## kill a node at 200 random points, full and torn disks among them (under a minute; prints its seed)
 	@$(BIN)/python -m tests.crash.run
 
-fuzz: $(DEV)  ## 20,000 mutated inputs for each parser that faces another party (about 10 minutes)
+fuzz: $(DEV)  ## 20,000 mutated inputs for each parser that faces another party (about 20 minutes)
 	@$(BIN)/python -m tests.fuzz.run
 
-mutants: $(DEV)  ## take each check of the secure sum away in turn: a test must fail (about 10 minutes)
+mutants: $(DEV)  ## take each check that a promise rests on away in turn: a test must fail (about 20 minutes)
 	@$(BIN)/python tests/mutation/run.py
+
+flower-contract: $(BASE)  ## the Flower adapters' tests with each release of Flower that the pins allow (minutes for each)
+	@$(BIN)/python -m tests.farr.flower_releases
 
 proto: $(DEV)  ## generate protocols/wire_pb2*.py and .pyi from protocols/wire.proto
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. protocols/wire.proto

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,7 @@ def list_models(home: Home = None, as_json: AsJson = False) -> None:
     from farr.training import runs
     from queries.cost.accounting import epsilon_of, rho_of_units
 
-    found = runs.every(_home(home))
+    found = runs.every(_home(home), lambda error: _warn(error.message))
     if as_json:
         output.as_json(
             [
@@ -96,7 +97,7 @@ def save(
     from farr.training.curve import draw
 
     trained = _find(which, home)
-    paths = [saved.save(trained, to)]
+    paths = [saved.save(trained, to), to / f"{trained.prepared.recipe.name}.md"]
     drawn = draw(trained, to / f"{trained.prepared.recipe.name}.png")
     paths += [] if drawn is None else [drawn]
     if as_json:
@@ -125,6 +126,12 @@ def _find(which: str, home: Path | None) -> Trained:
         _("run {id} has no model yet: {rounds} rounds were answered").format(id=run.id[:8], rounds=len(run.answered)),
         remedy=_("take it up: farr train --resume {id}").format(id=run.id[:8]),
     )
+
+
+def _warn(text: str) -> None:
+    from farr.figures.tables import visible
+
+    sys.stderr.write(visible(text) + "\n")
 
 
 def _home(home: Path | None) -> Path:

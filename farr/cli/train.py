@@ -82,6 +82,9 @@ def train(
 
         if model is not None or fake or to is not None:
             raise click.UsageError(_("--app takes no MODEL.toml, --fake or --output"))
+        if resume and dry_run:
+            raise click.UsageError(_("--resume goes on with a run, --dry-run only tells: give one of the two"))
+        _check_resumed(resume, epsilon, rounds, config)
         terms = Terms(
             epsilon=epsilon, purpose=purpose, reason=reason, by_residence=by_residence, patience=patience_of(patience)
         )
@@ -93,6 +96,9 @@ def train(
         return
     if (model is None) == (not resume) or (resume and (dry_run or fake)):
         raise click.UsageError(_("name a MODEL.toml, or a run with --resume"))
+    if config:
+        raise click.UsageError(_("--config is of --app"))
+    _check_resumed(resume, epsilon, rounds)
     if fake and dry_run:
         raise click.UsageError(_("--fake trains, --dry-run only tells: give one of the two"))
     recipe = None if model is None else _recipe(model, epsilon, rounds, purpose, reason)
@@ -107,6 +113,12 @@ def train(
             federation, recipe, resume, by_residence=by_residence, patience=patience, progress=progress, as_json=as_json
         )
         _finish(trained, federation.folder, to, as_json=as_json)
+
+
+def _check_resumed(resume: str, *replaced: object) -> None:
+    """Refuse what a run that was begun does not take any more."""
+    if resume and any(replaced):
+        raise click.UsageError(_("a run goes on as it was begun: --resume takes no --epsilon, --rounds or --config"))
 
 
 def _recipe(model: Path, epsilon: float | None, rounds: int | None, purpose: str, reason: str) -> Recipe:
@@ -152,7 +164,7 @@ def _finish(trained: Trained, home: Path, to: Path | None, *, as_json: bool) -> 
 
     paths = [] if trained.run is None else [save(trained, runs.folder_of(home, trained.run.id))]
     if to is not None:
-        paths.append(save(trained, to))
+        paths += [save(trained, to), to / f"{trained.prepared.recipe.name}.md"]
         drawn = draw(trained, to / f"{trained.prepared.recipe.name}.png")
         paths += [] if drawn is None else [drawn]
     if as_json:

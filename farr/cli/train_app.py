@@ -74,19 +74,35 @@ def train_app(
     # What an app prints is its own; a script's JSON stays whole.
     aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     shown = (sys.stderr.isatty() and not as_json) if progress is None else progress
-    with aside:
-        ran = app.run(
-            folder,
-            begun,
-            lambda settings, kept: Federated(federation, settings, kept, terms),
-            _say if shown else _silent,
-        )
+    try:
+        with aside:
+            ran = app.run(
+                folder,
+                begun,
+                lambda settings, kept: Federated(federation, settings, kept, terms),
+                _say if shown else _silent,
+            )
+    except BaseException:
+        # Whatever cut it, an error of the app's own too: rounds that were answered are not paid for again.
+        _kept(folder, begun[1])
+        raise
     if as_json:
         output.as_json(plain(ran))
     else:
         _show(ran)
     if ran.stopped is not None:
+        if ran.stopped.code != "run-over":
+            _kept(folder, ran.kept)
         raise ran.stopped
+
+
+def _kept(folder: Path, kept: Kept) -> None:
+    """Say how a run that was cut is taken up, where anything of it was asked."""
+    from farr.flower.kept import FILE, read
+
+    if (kept.folder / FILE).is_file() and read(kept.folder).done_rounds:
+        text = _("the run is kept; take it up with: farr train --app {folder} --resume {id}")
+        sys.stderr.write(text.format(folder=folder, id=kept.id[:8]) + "\n")
 
 
 def _say(state: Progress) -> None:
@@ -140,7 +156,7 @@ def _show(ran: Ran) -> None:
     output.line(
         _("Run {id}: {rounds} rounds, epsilon {spent:.3g} of {price:.3g} spent at most.").format(
             id=kept.id[:8],
-            rounds=len(kept.done_rounds),
+            rounds=sum(each.state == "answered" for each in kept.done_rounds),
             spent=epsilon_of(rho_of_units(kept.spent_units)) if kept.spent_units else 0.0,
             price=epsilon_of(rho_of_units(kept.rho_units)),
         )

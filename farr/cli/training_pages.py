@@ -14,10 +14,15 @@ from farr.questions.states import PASSING, shortened
 from farr.texts import N_, _, translate
 from farr.training.coefficients import Coefficient, Z
 from queries.asked.network import network_of
+from queries.asked.plan import ONE, NumberTerm
+from queries.cost.accounting import epsilon_of, rho_of_units
+from queries.models.columns import scaling
 
 if TYPE_CHECKING:
     from farr.training.foreseen import Foreseen
     from farr.training.run import Progress
+    from farr.training.runs import Run
+    from farr.training.terms import Prepared
     from farr.training.trained import Trained
     from queries.models.fitted import Figure, Fitted
 
@@ -30,6 +35,7 @@ FIGURES = {
     "calibration_in_the_large": N_("calibration in the large"),
     "concordance": N_("concordance"),
     "loss": N_("loss of a patient"),
+    "r_squared": N_("share of variance explained (R squared)"),
 }
 
 MARGINS = N_(
@@ -81,10 +87,8 @@ class Watched:
 
 def progress_line(progress: Progress) -> str:
     """Return how far a run is, in a line: the round, the loss so far with its noise, who has answered, what it cost."""
-    from queries.cost.accounting import epsilon_of, rho_of_units
-
     parts = [_("round {number} of at most {rounds}").format(number=progress.number, rounds=progress.rounds)]
-    if progress.fitted is not None and (loss := loss_line(progress.fitted)):
+    if progress.fitted is not None and (loss := loss_line(progress.fitted, progress.prepared)):
         parts.append(loss)
     state = progress.state
     if progress.replayed:
@@ -103,10 +107,11 @@ def progress_line(progress: Progress) -> str:
     return " · ".join(parts)
 
 
-def loss_line(fitted: Fitted) -> str:
+def loss_line(fitted: Fitted, prepared: Prepared | None = None) -> str:
     """Return the private loss by round as a curve of bars, and the last one with its interval; empty without any.
 
-    Bars span no less than the noise does: where it hides how the loss moves, they are level.
+    Bars span no less than the noise does: where it hides how the loss moves, they are level. With ``prepared`` a model
+    of a number shows its typical error in units of the outcome instead.
     """
     known = [each for each in fitted.history if each.loss is not None and math.isfinite(each.loss)]
     if not known:
@@ -117,7 +122,35 @@ def loss_line(fitted: Fitted) -> str:
     half = (last.high - last.low) / 2 if last.high is not None and last.low is not None else math.nan
     wide = max(high - low, 0.0 if math.isnan(half) else 2 * half) or 1.0
     bars = "".join(BARS[round((value - low) / wide * (len(BARS) - 1))] for value in values)
+    if prepared is not None and (typical := typical_error(last.loss, last.low, last.high, prepared)):
+        return _("typical error {bars} {error}").format(bars=bars, error=typical)
+    if last.high is not None and values[-1] <= 0:
+        return _("loss {bars} {error}").format(bars=bars, error=_at_most(last.high, last.high))
     return _("loss {bars} {loss:.3f} ± {half:.3f}").format(bars=bars, loss=values[-1], half=half)
+
+
+def typical_error(loss: float | None, low: float | None, high: float | None, prepared: Prepared) -> str:
+    """Return the root of the mean square error, in units of the outcome; empty for a model of anything but a number.
+
+    The loss of such a model is half the square error of an outcome scaled to [-1, 1]; noise may take it below 0.
+    """
+    outcome = prepared.step.outcome
+    if not isinstance(outcome, NumberTerm) or prepared.step.model == "poisson" or high is None:
+        return ""
+    column = prepared.setting.number(outcome.column, "step")
+    half = float(scaling(column).half)
+    value, least, most = (half * math.sqrt(2 * max(0.0, each or 0.0)) for each in (loss, low, high))
+    if value <= 0:
+        return f"{_at_most(most, most)} {column.unit}".rstrip()
+    # Digits by the wider arm: the root's interval is not even.
+    step = max(value - least, most - value)
+    ends = f"{number(least, step)}, {number(most, step)}"
+    return f"{number(value, step)} ({ends}) {column.unit}".rstrip()
+
+
+def _at_most(value: float, step: float) -> str:
+    """Return what is left to say of something above 0 that the noise made less."""
+    return _("at most {value}").format(value=number(value, step)) if value > 0 else _("hidden by the noise")
 
 
 def model_page(trained: Trained) -> None:
@@ -135,11 +168,11 @@ def model_page(trained: Trained) -> None:
     elif trained.fitted.coefficients.size:
         output.line(_("a network of {count:,} weights").format(count=trained.fitted.coefficients.size))
     output.line()
-    if loss := loss_line(trained.fitted):
+    if loss := loss_line(trained.fitted, trained.prepared):
         output.line(loss)
     if trained.fitted.evaluation is not None:
         output.line(_("On patients held out (intervals of 95 %, noise and sampling counted):"))
-        rows = [(_(FIGURES.get(each.name, each.name)), *_figure(each)) for each in trained.fitted.evaluation.figures]
+        rows = [_figure_row(each, trained.prepared) for each in trained.fitted.evaluation.figures]
         output.table(tables.table((_("figure"), _("value"), _("interval")), rows, numbers=(1,)))
         output.line()
     for line in _sources(trained):
@@ -199,13 +232,19 @@ def foreseen_page(found: Foreseen) -> None:
         _("rounds: {rounds}, each a question to {sites} hospitals, of which {minimum} must answer").format(
             rounds=found.rounds, sites=len(found.sites), minimum=found.minimum
         ),
-        _("coefficients: {count:,}; of a patient {rows} rows count at most, a gradient of length {clip:.3g}").format(
-            count=found.prepared.shape.width, clip=step.clip / (1 << 16), rows=found.prepared.part.bound.rows
+        _("coefficients: {count:,}; of a patient count at most {rows} of the rows and a gradient of {clip:.3g}").format(
+            count=found.prepared.shape.width, clip=step.clip / ONE, rows=found.prepared.part.bound.rows
         ),
         _("bytes: each hospital is sent {down} and sends {up}, over all rounds").format(
             down=_bytes(found.down_bytes), up=_bytes(found.up_bytes)
         ),
     ]
+    if found.short:
+        lines.append(
+            _("! less left than that at {count} of them, and {minimum} must answer: {sites}").format(
+                count=len(found.short), minimum=found.minimum, sites=shortened(list(found.short))
+            )
+        )
     if step.layers:
         lines.append(
             _("network: {digest}; only hospitals whose policies name it train it").format(
@@ -240,6 +279,7 @@ def foreseen_plain(found: Foreseen) -> dict[str, Any]:
         "rounds": found.rounds,
         "hospitals": list(found.sites),
         "minimum": found.minimum,
+        "short": list(found.short),
         "coefficients": found.prepared.shape.width,
         "network": network_of(found.prepared.step.layers).hex() if found.prepared.step.layers else None,
         "bytes": {"down": found.down_bytes, "up": found.up_bytes},
@@ -284,8 +324,31 @@ def _sources(trained: Trained) -> list[str]:
     if hospitals["in_none"]:
         lines.append(_("in no round: {sites}").format(sites=shortened(hospitals["in_none"])))
     if trained.run.lost_units:
-        lines.append(_("a round ended without an answer: hospitals that had answered it were charged"))
+        lines.append(lost_line(trained.run))
     return lines
+
+
+def lost_line(run: Run) -> str:
+    """Return what rounds that ended without an answer may have cost: asked again, they were paid for again."""
+    return _(
+        "{count} rounds ended without an answer: hospitals that had answered were charged, up to epsilon {epsilon:.3g}"
+    ).format(
+        count=sum(bool(each.failed and each.rho_units) for each in run.rounds),
+        epsilon=epsilon_of(rho_of_units(run.lost_units)),
+    )
+
+
+def _figure_row(each: Figure, prepared: Prepared) -> tuple[str, str, str]:
+    if each.name == "loss" and (typical := typical_error(each.value, each.low, each.high, prepared)):
+        return _("typical error"), *_parted(typical)
+    return _(FIGURES.get(each.name, each.name)), *_figure(each)
+
+
+def _parted(typical: str) -> tuple[str, str]:
+    """Return a typical error without its interval, and that."""
+    value, _open, rest = typical.partition(" (")
+    ends, _close, unit = rest.partition(")")
+    return f"{value}{unit}", ends
 
 
 def _figure(each: Figure) -> tuple[str, str]:

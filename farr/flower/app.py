@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,7 @@ from farr.flower.rounds import Rounds, Told
 from farr.flower.settings import Plain, Settings
 from farr.flower.strategies import only_linear
 from farr.texts import _
+from farr.training import runs
 from queries.cost.accounting import rho_of, units
 
 MODEL = "model.safetensors"
@@ -80,8 +82,10 @@ def begin(
 
 def resume(folder: Path, home: Path, identifier: str) -> tuple[Settings, Kept]:
     """Return a run that was broken off, by its id or the beginning of it; raise FarrError where its app has changed."""
-    found = [each for each in (home / RUNS).glob(f"{identifier}*") if (each / kept.FILE).is_file()]
-    if len(found) != 1 or not identifier:
+    written = re.fullmatch(r"[0-9a-f]{1,32}", identifier.lower())
+    places = (home / RUNS).glob(f"{identifier.lower()}*") if written else ()
+    found = [each for each in places if (each / kept.FILE).is_file()]
+    if len(found) != 1:
         raise FarrError(
             "no-run",
             _("no run of an app is called {id}").format(id=identifier)
@@ -105,7 +109,15 @@ def run(folder: Path, begun: tuple[Settings, Kept], connect: Connect, told: Told
     last model is kept and what was spent is known; what the app itself raises is raised.
     """
     app, keeping = begun
-    keeping.save()
+    with runs.alone(keeping.folder):
+        if (keeping.folder / kept.FILE).is_file():
+            # Read only now: another process may just have taken it further.
+            keeping = kept.read(keeping.folder)
+        keeping.save()
+        return _run(folder, app, keeping, connect, told)
+
+
+def _run(folder: Path, app: Settings, keeping: Kept, connect: Connect, told: Told) -> Ran:
     last: list[ArrayRecord] = []
     stopped: FarrError | None = None
     with adapter.task(keeping.number), only_linear(last.append), _importable(folder, app.component):

@@ -14,20 +14,21 @@ from farr.channel import Line
 from farr.client import Federation
 from farr.errors import FarrError
 from farr.flower.kept import Kept
-from farr.flower.rounds import Outcome, Round
+from farr.flower.rounds import Outcome, Round, RoundFailedError
 from farr.flower.settings import Settings
 from farr.membership import home as homes
-from farr.questions import opening
+from farr.questions import opening, submitted
 from farr.questions.asking import Terms
 from farr.questions.opening import Opened
-from farr.questions.states import RequestState, shortened
+from farr.questions.states import PASSING, RequestState
 from farr.texts import _
+from farr.training.budget import check_budget
+from farr.training.refused import ended, may_have_charged
 from protocols.request import Run
 from queries.asked.design import design_of
 from queries.asked.plan import EVERYTHING, ONE, Aggregate, AppStep, Part, Plan
 from queries.asked.question import Question
 from queries.asked.view import AggregateTerm, Output, Pages, View
-from queries.cost.accounting import epsilon_of, rho_of_units
 from queries.models.clipping import BOUND_UPDATE
 from queries.sql import read as read_sql
 from queries.statistics.app import update_unit
@@ -54,8 +55,16 @@ class Federated:
         return {site: connected.get(site, False) for site in self._question.sites}
 
     def ask(self, asked: Round, request: bytes) -> None:
-        """Send the message, once, and ask the round under its request's id, unless that was done before."""
+        """Send the message, once, and ask the round under its request's id, unless that was done before.
+
+        Guarantee: a round that the coordinator has is not judged anew, so one that was paid for is not forgotten
+        because its price was most of what was left. Test:
+        tests/farr/test_flower_federated.py::test_a_round_that_was_asked_is_not_held_against_the_budget_again.
+        """
+        if self._asked(request) is not None:
+            return
         sent = asked.sent
+        self._insist_alike(asked)
         plan = self._plan(sent.kind, sent.digest, len(sent.data), sent.entries, asked.clip)
         question = replace(self._question, plan=plan, sites=asked.sites)
         priced = self._federation.priced(question, self._terms, self._kept.share)
@@ -66,9 +75,21 @@ class Federated:
             rounds=self._kept.rounds,
             rho_units=self._kept.rho_units,
         )
-        self._check_budget(asked.sites, priced.minimum)
+        check_budget(self._federation, asked.sites, priced.minimum, self._kept.share)
         self._send(sent.data)
         self._federation.ask_round(priced, request, run)
+
+    def _insist_alike(self, asked: Round) -> None:
+        """Raise FarrError for a query in a run that trains, or the other way round: hospitals would refuse it.
+
+        What an operator approves is one or the other, since a query answers whatever it was written to answer.
+        """
+        if any((each.kind == "query") != (asked.sent.kind == "query") for each in self._kept.done_rounds):
+            raise FarrError(
+                "wrong-run",
+                _("an app's queries and its training cannot be one run"),
+                remedy=_("train and evaluate in one run, query in another"),
+            )
 
     def wait(self, request: bytes, seconds: float | None, held: Callable[[], None]) -> Outcome:
         """Wait for the verified release of a round; see ``Rounds``."""
@@ -87,29 +108,20 @@ class Federated:
                 # The clock stands still while somebody has to look at the run.
                 if error.code == "timeout" and last and last[-1] and seconds and seconds > 1:
                     continue
+                if error.code not in (*PASSING, "timeout") and (state := self._asked(request)) and ended(state):
+                    raise RoundFailedError(error, charged=may_have_charged(state)) from error
                 raise
             return outcome(opened)
+
+    def _asked(self, request: bytes) -> RequestState | None:
+        """Return a round's request as the coordinator has it; None where it was not asked from this home."""
+        if submitted.kept(self._federation.folder, request) is None:
+            return None
+        return next((each for each in self._federation.requests() if each.id == request.hex()), None)
 
     def cancel(self, request: bytes) -> None:
         """Give a round up."""
         self._federation.cancel(request.hex())
-
-    def _check_budget(self, sites: tuple[str, ...], minimum: int) -> None:
-        """Raise FarrError("budget") where it is known that too few hospitals can pay for a round: nothing leaves."""
-        left = {hospital.id: hospital.remaining_units for hospital in self._federation.hospitals}
-        short = [site for site in sites if (has := left.get(site)) is not None and has < self._kept.share]
-        if len(sites) - len(short) >= minimum:
-            return
-        raise FarrError(
-            "budget",
-            _("{count} of {asked} hospitals have less left than epsilon {epsilon:.3g}: {sites}").format(
-                count=len(short),
-                asked=len(sites),
-                epsilon=epsilon_of(rho_of_units(self._kept.share)),
-                sites=shortened(short),
-            ),
-            remedy=_("see `farr budget`; train at a lower price (--epsilon)"),
-        )
 
     def _send(self, data: bytes) -> None:
         """Have the coordinator keep a message, on a line of its own: it does not hold up whoever watches a round."""
@@ -172,7 +184,7 @@ def outcome(opened: Opened) -> Outcome:
     if not isinstance(aggregate.step, AppStep):
         raise FarrError("malformed", _("the release is of no round of an app"))
     unit = update_unit(aggregate.step)
-    request, release, answered = opened.announcement.request, opened.release, opening.answered(opened)
+    release, answered = opened.release, opening.answered(opened)
     (sums,) = opening.sums(opened)
     (block,) = opened.measurement.blocks
     variance = float(block.variance(len(release.contributors)))
@@ -180,6 +192,6 @@ def outcome(opened: Opened) -> Outcome:
         mean=np.asarray(sums, dtype=np.float64) * unit / len(answered),
         answered=answered,
         noise=math.sqrt(variance) * unit / len(answered),
-        rho_units=request.rho_units,
+        rho_units=opened.measurement.cost,
         release=release.id.hex(),
     )

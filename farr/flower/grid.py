@@ -15,7 +15,7 @@ from farr.errors import FarrError
 from farr.flower import adapter
 from farr.flower.kept import Kept
 from farr.flower.messages import Sent, largest, reply, sent, undeclared
-from farr.flower.rounds import Progress, Round, Rounds, Told
+from farr.flower.rounds import Progress, Round, RoundFailedError, Rounds, Told
 from farr.flower.settings import Plain, Settings
 from farr.questions.states import PASSING
 from farr.texts import _
@@ -123,19 +123,31 @@ class FarrGrid(Grid):
         before = self._kept.round_of(asked)
         if before is not None and before.state == "late":
             return
-        if before is None:
-            self._kept.check_affordable(number)
-            before = self._kept.add(asked, secrets.token_bytes(ID_BYTES))
-        # Also where it was kept: the process may have ended between the two, and no request is made twice of one id.
-        request = bytes.fromhex(before.request)
+        try:
+            # Also where it was kept: the process may have ended between the two, and no request is made twice of one
+            # id.
+            request = self._ask(asked, None if before is None else bytes.fromhex(before.request))
+        except FarrError as error:
+            if before is None or error.code != "expired":
+                raise
+            # It was kept, never taken, and is too old to be: no hospital has heard of it.
+            request = self._ask(asked, None)
+        self._say(content, "asked", number, len(asked.sites))
+        self._open.append(_Open(round=asked, messages=messages, request=request))
+
+    def _ask(self, asked: Round, request: bytes | None) -> bytes:
+        """Ask a round, under a new request's id where there is none yet; return the id."""
+        if request is None:
+            self._kept.check_affordable(asked.number)
+            request = secrets.token_bytes(ID_BYTES)
+            self._kept.add(asked, request)
         try:
             self._rounds.ask(asked, request)
         except FarrError as error:
             if error.code not in PASSING:
-                self._kept.refused(number)
+                self._kept.refused(request)
             raise
-        self._say(content, "asked", number, len(asked.sites))
-        self._open.append(_Open(round=asked, messages=messages, request=request))
+        return request
 
     def _asked(self, messages: list[Message]) -> tuple[str, ...]:
         if not self._sites:
@@ -165,16 +177,19 @@ class FarrGrid(Grid):
         try:
             outcome = self._rounds.wait(each.request, seconds, held)
         except FarrError as error:
+            if isinstance(error, RoundFailedError):
+                self._open.remove(each)
+                self._kept.failed(each.request, charged=error.charged)
             if error.code != "timeout":
                 raise
             if late_is_over:
                 self._open.remove(each)
                 self._rounds.cancel(each.request)
-                self._kept.late(each.round.number)
+                self._kept.late(each.request)
                 self._say(each.round.sent, "late", each.round.number, 0)
             return
         self._open.remove(each)
-        self._kept.done(each.round.number, outcome)
+        self._kept.done(each.request, outcome)
         self._say(each.round.sent, "answered", each.round.number, len(outcome.answered), outcome.noise)
         content = reply(each.round.sent, outcome.mean, self._settings.declared)
         for identifier, message in each.messages.items():

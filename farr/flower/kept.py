@@ -32,8 +32,9 @@ class KeptRound:
     request: str
     """Id of the request, in hex."""
     state: str = "asked"
-    """``asked``, ``answered`` or ``late``."""
+    """``asked``, ``answered``, ``late`` or ``failed``."""
     rho_units: int = 0
+    """What each hospital was charged for it, in ledger units; of one that failed, at most so much."""
     release: str = ""
     answered: tuple[str, ...] = ()
     noise: float = 0.0
@@ -70,7 +71,8 @@ class Kept:
     @property
     def spent_units(self) -> int:
         """Return what rounds have cost so far; one that nobody answered in time counts as if all hospitals had."""
-        return sum(each.rho_units if each.state == "answered" else self.share for each in self.done_rounds)
+        known = ("answered", "failed")
+        return sum(each.rho_units if each.state in known else self.share for each in self.done_rounds)
 
     def save(self) -> None:
         """Write the run's file, for its owner only."""
@@ -94,9 +96,9 @@ class Kept:
             )
 
     def round_of(self, asked: Round) -> KeptRound | None:
-        """Return a round that was asked already; None where it was not. Raise FarrError where it was another."""
+        """Return a round that was asked already; None where it was not, or failed. Raise FarrError where it differs."""
         for each in self.done_rounds:
-            if each.number != asked.number:
+            if each.number != asked.number or each.state == "failed":
                 continue
             if (each.message, each.sites) != (asked.sent.digest.hex(), asked.sites):
                 raise FarrError(
@@ -122,10 +124,10 @@ class Kept:
         self.save()
         return added
 
-    def done(self, number: int, outcome: Outcome) -> None:
+    def done(self, request: bytes, outcome: Outcome) -> None:
         """Keep what came of a round."""
         self._change(
-            number,
+            request,
             state="answered",
             rho_units=outcome.rho_units,
             release=outcome.release,
@@ -133,17 +135,23 @@ class Kept:
             noise=outcome.noise,
         )
 
-    def refused(self, number: int) -> None:
+    def refused(self, request: bytes) -> None:
         """Forget a round that was refused before any hospital heard of it."""
-        self.done_rounds = [each for each in self.done_rounds if each.number != number]
+        self.done_rounds = [each for each in self.done_rounds if each.request != request.hex()]
         self.save()
 
-    def late(self, number: int) -> None:
+    def late(self, request: bytes) -> None:
         """Keep that a round was given up."""
-        self._change(number, state="late")
+        self._change(request, state="late")
 
-    def _change(self, number: int, **changes: Any) -> None:
-        self.done_rounds = [replace(each, **changes) if each.number == number else each for each in self.done_rounds]
+    def failed(self, request: bytes, *, charged: bool) -> None:
+        """Keep that a round ended without an answer: asked again it is another request, and paid for again."""
+        self._change(request, state="failed", rho_units=self.share if charged else 0)
+
+    def _change(self, request: bytes, **changes: Any) -> None:
+        self.done_rounds = [
+            replace(each, **changes) if each.request == request.hex() else each for each in self.done_rounds
+        ]
         self.save()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from farr.errors import FarrError
 from farr.flower.messages import Sent
 from queries.answers.quantity import Floats
 
@@ -66,6 +67,15 @@ Told = Callable[[Progress], None]
 """Hears how far a run is."""
 
 
+class RoundFailedError(FarrError):
+    """A round that has no answer and will not have one."""
+
+    def __init__(self, error: FarrError, *, charged: bool) -> None:
+        """Take what ended it; ``charged``: whether a hospital may have been charged for it."""
+        super().__init__(error.code, error.message, remedy=error.remedy, details=error.details)
+        self.charged = charged
+
+
 class Rounds(Protocol):
     """A federation, as a Flower run sees it."""
 
@@ -81,7 +91,8 @@ class Rounds(Protocol):
     def wait(self, request: bytes, seconds: float | None, held: Callable[[], None]) -> Outcome:
         """Wait for what comes of a round; raise FarrError("timeout") after ``seconds`` in which nobody held it.
 
-        ``held`` is called when hospitals begin to hold it for approval: that time does not count.
+        Raises RoundFailedError where it has failed for good; any other FarrError may pass. ``held`` is called when
+        hospitals begin to hold it for approval: that time does not count.
         """
 
     def cancel(self, request: bytes) -> None:

@@ -18,6 +18,7 @@ from farr.texts import _
 from node.apps.bundle import read_bundle
 from protocols.app_bundle import DESCRIPTION, about, bundle_digest
 from protocols.errors import Rejected
+from queries.asked.check_step import MOST_SECONDS
 
 Plain = bool | int | float | str
 """What Flower's configuration of a run may hold."""
@@ -123,7 +124,7 @@ def read(folder: Path) -> Settings:
         where=where,
         rows_per_patient=None if "rows-per-patient" not in asked else _whole(asked, "rows-per-patient", 1, 1 << 20),
         clip=_size(asked.get("clip", 1.0), "clip"),
-        seconds=_whole(asked, "seconds", 1, 24 * 3600, SECONDS),
+        seconds=_whole(asked, "seconds", 1, MOST_SECONDS, SECONDS),
         rounds=None if "rounds" not in asked else _whole(asked, "rounds", 1, MOST_ROUNDS),
         declared=MappingProxyType(
             {kind: _declared(asked[kind], kind) for kind in ("evaluate", "query") if kind in asked}

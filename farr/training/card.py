@@ -181,12 +181,18 @@ def markdown(trained: Trained) -> str:
             epsilon=privacy["epsilon"], delta=privacy["delta"]
         )
         + f" (rho {privacy['rho']:.4g})",
+        _("- of a patient count: rows, at most {rows}; hospitals, at most {sites}").format(
+            rows=privacy["rows_per_patient"], sites=privacy["sites_per_patient"]
+        ),
+        _("- rows: {where}").format(where=f"`{question['where']}`" if question["where"] else _("all of the table")),
+        *_how(trained, card),
     ]
     if hospitals is not None:
         lines += [
             _("- hospitals: {asked} asked, {always} in every round").format(
                 asked=len(hospitals["asked"]), always=len(hospitals["in_every_round"])
-            ),
+            )
+            + f" ({', '.join(hospitals['in_every_round'])})",
         ]
         for key, text in (
             ("in_some_rounds", _("- in some rounds only: {sites}")),
@@ -206,10 +212,50 @@ def markdown(trained: Trained) -> str:
     lines += _coefficient_rows(trained)
     if card["evaluation"]:
         lines += ["", _("## On patients held out"), ""]
+        share = trained.prepared.recipe.held_out
+        lines += [
+            _("Of {share:.0%} of the patients, who took no part in training; intervals of 95 %.").format(
+                share=float(share)
+            ),
+            "",
+        ]
         for name, figure in card["evaluation"]["figures"].items():
-            lines.append(f"- {name}: {_shown(figure['value'])} ({_shown(figure['low'])}, {_shown(figure['high'])})")
+            scaled = name == "loss" and trained.kind in ("linear", "network") and not trained.classes
+            words = _("loss (half the square error of the outcome, scaled to -1 to 1)") if scaled else name
+            lines.append(f"- {words}: {_shown(figure['value'])} ({_shown(figure['low'])}, {_shown(figure['high'])})")
     lines += ["", _("## Beware"), "", *(f"- {translate(each)}" for each in card["caveats"]), ""]
     return "\n".join(lines)
+
+
+def _how(trained: Trained, card: dict[str, Any]) -> list[str]:
+    """Return how it was trained, for what, and whether it stopped early."""
+    training = card["training"]
+    lines = [
+        _("- training: {rounds} rounds, penalty {penalty:g}, a patient's gradient clipped to {clip:.3g}").format(
+            rounds=training["rounds"], penalty=training["penalty"], clip=training["clip"]
+        )
+    ]
+    run = trained.run
+    if run is None:
+        return lines
+    lines.append(_("- purpose: {purpose}").format(purpose=run.purpose))
+    if card["run"]["reason"]:
+        lines.append(_("- reason: {reason}").format(reason=card["run"]["reason"]))
+    if trained.stopped is not None:
+        lines.append(
+            _("- stopped before its end ({code}): epsilon {epsilon:.3g} of {agreed:.3g} spent").format(
+                code=trained.stopped.code,
+                epsilon=card["privacy"]["epsilon"],
+                agreed=card["privacy"]["agreed_epsilon"],
+            )
+        )
+    if run.lost_units:
+        lines.append(
+            _("- rounds without an answer, charged in vain: up to epsilon {epsilon:.3g}").format(
+                epsilon=epsilon_of(rho_of_units(run.lost_units))
+            )
+        )
+    return lines
 
 
 def _coefficient_rows(trained: Trained) -> list[str]:
@@ -227,7 +273,7 @@ def _coefficient_rows(trained: Trained) -> list[str]:
     ]
     lines = [_row(heads), "|---" * len(heads) + "|"]
     for place, each in enumerate(table.coefficients[table.baselines :]):
-        label = f"{each.label} [1/{each.unit}]" if each.unit else each.label
+        label = f"{each.label} [{_('per {unit}').format(unit=each.unit)}]" if each.unit else each.label
         cells = [label, f"{each.value:.4g}", f"{each.noise_error:.2g}", f"{each.error:.2g}"]
         cells.append(f"{each.low:.4g}, {each.high:.4g}")
         if ratio and place == 0 and not table.baselines:

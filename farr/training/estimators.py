@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from farr.errors import FarrError
 from farr.texts import _
 from farr.training.card import card_of
+from farr.training.frames import Rows, outcomes
 from farr.training.modules import layers_of
 from farr.training.recipe import KINDS, Recipe, read
 from farr.training.run import Progress, train
 from farr.training.terms import prepare
 from farr.training.trained import Trained
+from queries.models.columns import column_codes
 from queries.models.fitted import Evaluation, Floats
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from farr.client import Federation
 
 Decimal = float | int | str | Fraction
+
+
+class NotFittedError(FarrError, AttributeError):
+    """What is known after ``fit`` was asked for before it: scikit-learn takes it for an attribute that is not there."""
 
 
 class Estimator:
@@ -146,16 +152,26 @@ class Estimator:
 
     @property
     def model(self) -> Trained:
-        """Return the model; raise FarrError before ``fit``."""
-        held: Trained | None = getattr(self, "model_", None)
+        """Return the model; raise NotFittedError, a FarrError, before ``fit``."""
+        held: Trained | None = vars(self).get("model_")
         if held is None:
-            raise FarrError("not-fitted", _("nothing was fitted yet"), remedy=_("call fit with a federation first"))
+            raise NotFittedError(
+                "not-fitted", _("nothing was fitted yet"), remedy=_("call fit with a federation first")
+            )
         return held
 
     @property
     def feature_names_in_(self) -> NDArray[np.str_]:
-        """Return the names of the coefficients, without intercept or baselines."""
+        """Return the names of the columns of the terms, as in ``coef_``; shape (n_features_in_,)."""
+        prepared = self.model.prepared
+        if self.kind == "network":
+            return np.array([code.code for code in column_codes(prepared.step, prepared.setting)])
         return np.array([each.name for each in self.model.table().terms])
+
+    @property
+    def n_features_in_(self) -> int:
+        """Return how many columns the terms have: of a term of groups, one for each but the first."""
+        return self.model.prepared.shape.columns
 
     @property
     def evaluation_(self) -> Evaluation | None:
@@ -179,6 +195,30 @@ class Estimator:
         """Return the likelier class of each row, or the number that is expected."""
         return np.asarray(self.model.predict(frame))
 
+    def score(self, frame: DataFrame, outcome: Any = None) -> float:
+        """Return the share of rows that are told right, or of a number R squared, as scikit-learn has them.
+
+        ``outcome``: as ``predict`` answers; without it, the outcome's own column or condition is read from the frame.
+        Rows whose outcome is not known do not count. Of rows that took part in training it says too much. Raises
+        FarrError for Poisson and Cox models, which have none.
+        """
+        if self.kind in ("poisson", "cox"):
+            raise FarrError("no-score", _("a model of kind {kind} has no score").format(kind=self.kind))
+        prepared = self.model.prepared
+        seen = outcomes(prepared.step, Rows(frame, prepared.setting), prepared.setting)
+        if outcome is not None:
+            seen = np.asarray(outcome)
+        elif self.model.classes:
+            told: NDArray[Any] = np.array([*self.model.classes, ""])
+            seen = told[np.nan_to_num(seen, nan=len(told) - 1).astype(np.intp)]
+        predicted = self.predict(frame)
+        if self.model.classes:
+            known = seen != ""
+            return float(np.mean(predicted[known] == seen[known]))
+        known = ~np.isnan(seen)
+        left, spread = seen[known] - predicted[known], seen[known] - seen[known].mean()
+        return float(1 - left @ left / (spread @ spread))
+
     def save(self, folder: Any) -> Any:
         """Save model and card in a folder; return the model's path. ``farr.load_model`` reads it."""
         from pathlib import Path
@@ -186,6 +226,13 @@ class Estimator:
         from farr.training.saved import save
 
         return save(self.model, Path(folder))
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn wants to know of an estimator; only scikit-learn asks, so it is there."""
+        from sklearn.utils import Tags, TargetTags
+
+        kinds = {"linear": "regressor", "poisson": "regressor", "logistic": "classifier"}
+        return Tags(estimator_type=kinds.get(self.kind), target_tags=TargetTags(required=False))
 
     def _more(self) -> dict[str, object]:
         """Return further keys of the recipe."""

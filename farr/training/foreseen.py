@@ -11,11 +11,12 @@ import numpy as np
 
 from farr.questions import mandated
 from farr.questions.asking import Sharing
+from farr.training.budget import price_of, short_of
 from farr.training.coefficients import Table
 from farr.training.frames import Rows, design_of
-from farr.training.recipe import CENTRE, Recipe
+from farr.training.recipe import CENTRE, Recipe, settled
 from farr.training.rehearsal import Federation as Rehearsed
-from farr.training.run import first_round, price_of
+from farr.training.run import first_round
 from farr.training.sample import fake_rows
 from farr.training.terms import Prepared, prepare
 from farr.training.trained import Trained
@@ -62,6 +63,8 @@ class Foreseen:
     """What each sends over all rounds: one masked number of eight bytes for each sum."""
     patients: int
     """Fake ones, over all hospitals."""
+    short: tuple[str, ...] = ()
+    """Hospitals that are known to have less left than the price."""
     rehearsed: Trained
     """The model of the fake rows: only its noise says anything."""
 
@@ -87,11 +90,14 @@ def foresee(
     """Price a run and rehearse it on fake rows; raise FarrError or QueryError where it may not be asked."""
     asking, prepared = first_round(federation, recipe, by_residence=by_residence, patience=patience, late=True)
     found = rehearse(prepared, asking.sharing, patients=patients)
-    return replace(found, sites=asking.question.sites, minimum=asking.minimum)
+    sites = asking.question.sites
+    short = tuple(short_of(federation, sites, found.rho_units))
+    return replace(found, sites=sites, minimum=asking.minimum, short=short)
 
 
 def fake(recipe: Recipe, catalogue: Catalogue, sites: Sites, *, rows: int = PATIENTS) -> Trained:
     """Train on fake rows, with noise as five hospitals would add it: to develop against, without any federation."""
+    recipe = settled(recipe)
     facts = sites or {f"fake-{place}": _first_facts(catalogue) for place in range(5)}
     sharing = Sharing(hospitals=5, minimum=5, colluders=0, honest=5)
     return rehearse(prepare(recipe, catalogue, facts), sharing, patients=rows).rehearsed

@@ -232,6 +232,14 @@ def design_of(step: Step, rows: Rows, setting: Setting) -> Design:
     )
 
 
+def outcomes(step: Step, rows: Rows, setting: Setting) -> Floats:
+    """Return what came of each row: the place of its class, or a number in units of its column; NaN: not known."""
+    if isinstance(step.outcome, NumberTerm):
+        return rows.steps(step.outcome.column) * float(setting.number(step.outcome.column, "step").step)
+    cells = rows.cells(step.outcome).astype(np.float64)
+    return np.where(cells == NOWHERE, np.nan, cells)
+
+
 def _outcome(step: Step, rows: Rows, setting: Setting) -> Floats:
     if isinstance(step.outcome, NumberTerm):
         if step.model != "poisson":

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from farr.errors import FarrError
+from farr.texts import translate
 from protocols.farrsum.parameters import Trust
 from queries.agreed.section import Section
+from queries.errors import CatalogueError
 
 KINDS = ("linear", "logistic", "poisson", "cox", "network")
 """The models that Farr trains."""
@@ -118,6 +121,18 @@ class Recipe:
         if self.layers:
             plain["network"] = {"layers": list(self.layers)}
         return plain
+
+
+def settled(recipe: Recipe) -> Recipe:
+    """Return a recipe that was made in Python as it is read from a file; raise FarrError("model") for a wrong one.
+
+    Guarantee: what is trained is what is kept and read again when a run is taken up, and a name is no path. Test:
+    tests/farr/test_training_run.py::test_a_recipe_made_in_python_is_read_as_strictly_as_a_file.
+    """
+    try:
+        return read(recipe.to_plain(), "recipe")
+    except CatalogueError as error:
+        raise FarrError("model", translate(error.message), remedy=translate(error.remedy)) from error
 
 
 def read(values: Mapping[str, object], file: str) -> Recipe:

@@ -17,9 +17,10 @@ from farr.questions.opening import Opened
 from farr.questions.states import RequestState
 from farr.texts import _
 from farr.training import runs
+from farr.training.budget import check_budget, price_of
 from farr.training.model_file import read_file
-from farr.training.recipe import Recipe
-from farr.training.refused import explained
+from farr.training.recipe import Recipe, settled
+from farr.training.refused import ended, explained, may_have_charged
 from farr.training.runs import KeptRound, Run
 from farr.training.terms import Prepared, prepare
 from farr.training.trained import Trained
@@ -29,11 +30,10 @@ from queries.asked.canonical import decode, encode
 from queries.asked.design import design_of
 from queries.asked.plan import Part, SiteKey, Step
 from queries.asked.question import Question
-from queries.cost.accounting import epsilon_of, rho_of, rho_of_units, units
 from queries.errors import PlanError
 from queries.models import training
 from queries.models.fitted import Fitted
-from queries.models.glm import ROUNDS
+from queries.models.glm import turns_of
 from queries.models.training import Sums, Turn
 from queries.models.units import in_units
 
@@ -66,6 +66,8 @@ class Progress:
     """By the rounds that were answered, in ledger units."""
     replayed: bool = False
     """Whether the round had been answered before the run was resumed."""
+    prepared: Prepared | None = None
+    """What is trained, in the catalogue's terms."""
 
 
 Told = Callable[[Progress], None]
@@ -104,13 +106,18 @@ def train(
 def resume(federation: Federation, identifier: str, *, told: Told = lambda _progress: None) -> Trained:
     """Take up a run by its id or the beginning of it: answered rounds are verified again, and none is paid twice."""
     federation.refresh()
-    run = runs.recovered(federation.folder, runs.find(federation.folder, identifier))
-    return conduct(federation, run, told=told)
+    folder = federation.folder
+    whole = runs.find(folder, identifier).id
+    with runs.alone(runs.folder_of(folder, whole)):
+        # Read only now: another process may just have taken it further.
+        run = runs.recovered(folder, runs.find(folder, whole))
+        return _Course(federation, run, told).play()
 
 
 def begin(federation: Federation, recipe: Recipe, *, by_residence: bool, patience: int) -> Run:
     """Return a new run, kept in the home; raise FarrError or QueryError where it may not be asked or afforded."""
     asking, prepared = first_round(federation, recipe, by_residence=by_residence, patience=patience, late=False)
+    recipe = prepared.recipe
     run = Run(
         id=runs.new_id(),
         recipe=recipe,
@@ -125,7 +132,7 @@ def begin(federation: Federation, recipe: Recipe, *, by_residence: bool, patienc
         by_residence=by_residence,
         begun_at=int(time.time()),
     )
-    check_budget(federation, run, run.rho_units)
+    check_budget(federation, run.sites, run.minimum, run.rho_units)
     runs.write(federation.folder, run)
     return run
 
@@ -137,6 +144,7 @@ def first_round(
 
     ``late``: whether hospitals that have not loaded the whole period may be among those asked.
     """
+    recipe = settled(recipe)
     known = federation.refresh()
     sites = known.roster.nodes
     prepared = prepare(recipe, known.catalogue, sites)
@@ -155,45 +163,17 @@ def first_turn(prepared: Prepared) -> Turn:
     return next(training.train(prepared.model, prepared.shape))
 
 
-def price_of(recipe: Recipe) -> int:
-    """Return the most that a run costs, in ledger units."""
-    return units(rho_of(recipe.epsilon))
-
-
 def rounds_of(prepared: Prepared) -> int:
     """Return the most rounds of a run, its evaluation counted."""
-    wanted = prepared.recipe.rounds or ROUNDS.get(prepared.recipe.kind, MOST_ROUNDS)
+    is_network = prepared.recipe.kind == "network"
+    wanted = prepared.recipe.rounds or (MOST_ROUNDS if is_network else turns_of(prepared.model, prepared.shape))
     return min(wanted + bool(prepared.recipe.held_out), requests.MOST_ROUNDS)
-
-
-def check_budget(federation: Federation, run: Run, rho_units: int) -> None:
-    """Raise FarrError("budget") where too few hospitals have so much left, as far as is known of them.
-
-    Guarantee: where it is known that a round cannot be paid for, nothing of it leaves. Test:
-    tests/farr/test_training_run.py::test_a_run_stops_before_the_round_that_exceeds_the_budget.
-    """
-    short = [
-        hospital.id
-        for hospital in federation.known.hospitals
-        if hospital.id in run.sites and hospital.remaining_units is not None and hospital.remaining_units < rho_units
-    ]
-    if len(run.sites) - len(short) >= run.minimum:
-        return
-    raise FarrError(
-        "budget",
-        _("{count} of {asked} hospitals have less left than epsilon {epsilon:.3g}: {sites}").format(
-            count=len(short),
-            asked=len(run.sites),
-            epsilon=epsilon_of(rho_of_units(rho_units)),
-            sites=states.shortened(short),
-        ),
-        remedy=_("see `farr budget`; train at a lower price (--epsilon)"),
-    )
 
 
 def conduct(federation: Federation, run: Run, *, told: Told = lambda _progress: None) -> Trained:
     """Drive a run to its end, or to where it has to stop; its rounds that were answered are replayed."""
-    return _Course(federation, run, told).play()
+    with runs.alone(runs.folder_of(federation.folder, run.id)):
+        return _Course(federation, run, told).play()
 
 
 class _Stopped(Exception):
@@ -264,6 +244,7 @@ class _Course:
                     fitted=turn.so_far,
                     spent_units=self.run.spent_units,
                     replayed=replayed,
+                    prepared=self._prepared,
                 )
             )
 
@@ -271,25 +252,37 @@ class _Course:
         if kept is None:
             kept = self._begin(number, price)
             self._ask(kept, question)
-        elif not replayed and not self._was_asked(kept):
-            self._ask(kept, question)
+        elif not replayed and self._asked(kept) is None:
+            kept = self._ask_late(kept, question)
         try:
             opened = self._federation.opened(bytes.fromhex(kept.request), told=tell)
         except FarrError as error:
-            if error.code in (*states.PASSING, "timeout"):
+            if error.code in (*states.PASSING, "timeout") or (state := self._asked(kept)) is None or not ended(state):
                 raise
-            self._keep(self.run.changed(kept.request, failed=error.code))
+            lost = kept.rho_units if may_have_charged(state) else 0
+            self._keep(self.run.changed(kept.request, failed=error.code, rho_units=lost))
             raise _Stopped(explained(error, turn.step)) from error
         return self._learnt(turn.step, question, kept, opened)
 
-    def _was_asked(self, kept: KeptRound) -> bool:
-        """Tell whether the coordinator has a round's request, which it may no longer take a second time."""
-        return any(each.id == kept.request for each in self._federation.requests())
+    def _ask_late(self, kept: KeptRound, question: Question) -> KeptRound:
+        """Ask a round that was kept and never taken, anew where its request has expired meanwhile; return it."""
+        try:
+            self._ask(kept, question)
+        except _Stopped as stopped:
+            if stopped.error.code != "expired":
+                raise
+            kept = self._begin(kept.number, kept.rho_units)
+            self._ask(kept, question)
+        return kept
+
+    def _asked(self, kept: KeptRound) -> RequestState | None:
+        """Return a round's request as the coordinator has it; None where it has not, and never took it."""
+        return next((each for each in self._federation.requests() if each.id == kept.request), None)
 
     def _begin(self, number: int, price: int) -> KeptRound:
         """Note that a round is about to be asked; raise _Stopped where it cannot be paid for."""
         try:
-            check_budget(self._federation, self.run, price)
+            check_budget(self._federation, self.run.sites, self.run.minimum, price)
         except FarrError as error:
             raise _Stopped(error) from error
         kept = KeptRound(number=number, request=sending.new_id().hex(), rho_units=price)
@@ -314,7 +307,8 @@ class _Course:
         except FarrError as error:
             if error.code in states.PASSING:
                 raise
-            self._keep(run.changed(kept.request, failed=error.code))
+            # Refused at the door: no hospital has heard of it, so none of its price is lost.
+            self._keep(run.changed(kept.request, failed=error.code, rho_units=0))
             raise _Stopped(error) from error
 
     def _learnt(self, step: Step, question: Question, kept: KeptRound, opened: Opened) -> Sums:
@@ -330,6 +324,7 @@ class _Course:
         # Written later: the kept request finds its release again.
         self.run = self.run.changed(
             kept.request,
+            charged_units=opened.measurement.cost,
             release=opened.release.id.hex(),
             released_at=opened.release.released_at,
             answered=opening.answered(opened),

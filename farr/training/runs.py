@@ -10,8 +10,11 @@ cut short is taken up by giving the releases of its rounds, verified once more, 
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from pathlib import Path
@@ -22,10 +25,13 @@ from farr.errors import FarrError
 from farr.questions import submitted
 from farr.texts import _
 from farr.training.recipe import Recipe, read
+from farr.training.strict import WRONG, made, texts
 from protocols.request import ID_BYTES
+from queries.errors import QueryError
 
 FOLDER = "runs"
 FILE = "run.json"
+LOCK = "lock"
 FORMAT = 1
 
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
@@ -41,7 +47,9 @@ class KeptRound:
     request: str
     """Id of the request, hex."""
     rho_units: int
-    """Its price, in ledger units."""
+    """The price that was agreed on, in ledger units; 0 where no hospital heard of it."""
+    charged_units: int = 0
+    """What each hospital whose records are in the sum was charged, in ledger units: at most the price."""
     release: str = ""
     """Id of the release, hex; empty while there is none."""
     released_at: int = 0
@@ -98,8 +106,8 @@ class Run:
 
     @property
     def spent_units(self) -> int:
-        """Return what the answered rounds cost."""
-        return sum(each.rho_units for each in self.answered)
+        """Return what the answered rounds cost: as each hospital charged it, by the noise that was drawn."""
+        return sum(each.charged_units for each in self.answered)
 
     @property
     def lost_units(self) -> int:
@@ -124,6 +132,35 @@ class Run:
 def new_id() -> str:
     """Return an id that no run has yet."""
     return secrets.token_hex(ID_BYTES)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only process that takes a run further; raise FarrError("busy") where another one does.
+
+    Guarantee: two processes never ask the same round under two ids, for which hospitals would charge twice. The system
+    lets go of the lock however a process ends. Test:
+    tests/farr/test_training_run.py::test_a_run_is_taken_further_by_one_process_at_a_time.
+    """
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    files.make_folder(folder)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FarrError(
+                "busy",
+                _("another process is at run {id}").format(id=folder.name[:8]),
+                remedy=_("let it end, or end it: what it has paid for is kept"),
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write(home: Path, run: Run) -> None:
@@ -170,9 +207,14 @@ def find(home: Path, identifier: str) -> Run:
     return _read(home, found[0])
 
 
-def every(home: Path) -> tuple[Run, ...]:
-    """Return the runs that were begun from a home, newest first."""
-    found = [_read(home, path.parent.name) for path in (home / FOLDER).glob(f"*/{FILE}")]
+def every(home: Path, damaged: Callable[[FarrError], None] = lambda _error: None) -> tuple[Run, ...]:
+    """Return the runs that were begun from a home, newest first; ``damaged`` hears of those that cannot be read."""
+    found = []
+    for path in (home / FOLDER).glob(f"*/{FILE}"):
+        try:
+            found.append(_read(home, path.parent.name))
+        except FarrError as error:
+            damaged(error)
     return tuple(sorted(found, key=lambda run: (-run.begun_at, run.id)))
 
 
@@ -180,11 +222,8 @@ def _read(home: Path, identifier: str) -> Run:
     path = folder_of(home, identifier) / FILE
     try:
         plain = json.loads(path.read_bytes(), parse_float=Decimal)
-        rounds = tuple(KeptRound(**each | {"answered": tuple(each["answered"])}) for each in plain.pop("rounds"))
-        recipe = read(plain.pop("recipe"), FILE)
-        sites = tuple(plain.pop("sites"))
-        run = Run(**plain, rounds=rounds, recipe=recipe, sites=sites)
-    except (KeyError, TypeError, ValueError) as error:
+        run = read_run(plain, read(plain["recipe"], FILE))
+    except (*WRONG, QueryError) as error:
         raise FarrError(
             "damaged-run",
             _("{path} is damaged ({error})").format(path=path, error=type(error).__name__),
@@ -193,6 +232,12 @@ def _read(home: Path, identifier: str) -> Run:
     if run.format != FORMAT or run.id != identifier:
         raise FarrError("damaged-run", _("{path} is another version's").format(path=path))
     return run
+
+
+def read_run(plain: Mapping[str, Any], recipe: Recipe) -> Run:
+    """Return a run from plain values; raise one of ``strict.WRONG`` where they are not a run's."""
+    rounds = tuple(made(KeptRound, each, answered=texts(each.get("answered", []))) for each in plain["rounds"])
+    return made(Run, plain, recipe=recipe, rounds=rounds, sites=texts(plain["sites"]))
 
 
 def _plain(node: Run | KeptRound) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from farr.errors import FarrError
 from farr.texts import _
 from farr.training import card
 from farr.training.recipe import read
-from farr.training.runs import KeptRound, Run
+from farr.training.runs import read_run
+from farr.training.strict import WRONG, texts, whole
 from farr.training.terms import Prepared
 from farr.training.trained import Trained
 from queries.agreed.catalogue_file import read_catalogue
@@ -63,7 +64,7 @@ def load_model(path: str | Path) -> Trained:
             plain = json.loads(path.read_bytes(), parse_float=Decimal)
             weights = np.array(plain["coefficients"], dtype=np.float64)
         return _trained(plain, weights)
-    except (KeyError, TypeError, ValueError, AttributeError, QueryError) as error:
+    except (*WRONG, QueryError) as error:
         raise _damaged(path, type(error).__name__) from error
 
 
@@ -102,14 +103,14 @@ def _trained(plain: dict[str, Any], weights: Floats) -> Trained:
     recipe = read(plain["recipe"], "recipe")
     part = decode(Part, plain["part"].encode())
     decode(Plan, encode(Plan(catalogue=catalogue.digest, parts=(part,))))
-    prepared = Prepared(recipe=recipe, part=part, sites=tuple(plain["sites"]), catalogue=catalogue)
+    prepared = Prepared(recipe=recipe, part=part, sites=texts(plain["sites"]), catalogue=catalogue)
     if weights.shape != (prepared.shape.width,) or not np.isfinite(weights).all():
         raise ValueError(weights.shape)
     stopped = plain["stopped"]
     return Trained(
         fitted=_fitted(plain["fitted"], recipe.kind, weights),
         prepared=prepared,
-        run=None if plain["run"] is None else _run(plain["run"], prepared),
+        run=None if plain["run"] is None else read_run(plain["run"], recipe),
         stopped=None
         if stopped is None
         else FarrError(str(stopped["code"]), str(stopped["message"]), remedy=str(stopped["remedy"])),
@@ -120,13 +121,13 @@ def _fitted(plain: dict[str, Any], kind: str, weights: Floats) -> Fitted:
     evaluation = plain["evaluation"]
     return Fitted(
         kind=kind,
-        names=tuple(map(str, plain["names"])),
+        names=texts(plain["names"]),
         coefficients=weights,
         noise_covariance=_matrix(plain["noise_covariance"], len(weights)),
         sampling_covariance=_matrix(plain["sampling_covariance"], len(weights)),
-        contributors=int(plain["contributors"]),
-        history=tuple(Round(**_floats(each, ("share", "loss", "low", "high", "moved"))) for each in plain["history"]),
-        finished=bool(plain["finished"]),
+        contributors=whole(plain["contributors"]),
+        history=tuple(_round(each) for each in plain["history"]),
+        finished=_truth(plain["finished"]),
         evaluation=None
         if evaluation is None
         else Evaluation(
@@ -134,13 +135,19 @@ def _fitted(plain: dict[str, Any], kind: str, weights: Floats) -> Fitted:
             bands=tuple(CalibrationBand(**_floats(each, tuple(each))) for each in evaluation["bands"]),
             share=float(evaluation["share"]),
         ),
-        notes=tuple(map(str, plain["notes"])),
+        notes=texts(plain["notes"]),
     )
 
 
-def _run(plain: dict[str, Any], prepared: Prepared) -> Run:
-    rounds = tuple(KeptRound(**each | {"answered": tuple(each["answered"])}) for each in plain["rounds"])
-    return Run(**plain | {"recipe": prepared.recipe, "rounds": rounds, "sites": tuple(plain["sites"])})
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(type(value).__name__)
+    return value
+
+
+def _round(plain: dict[str, Any]) -> Round:
+    whole(plain["number"])
+    return Round(**_floats(plain, ("share", "loss", "low", "high", "moved")))
 
 
 def _tensors(trained: Trained) -> bytes:

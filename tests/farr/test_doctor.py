@@ -1,9 +1,11 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from email.utils import formatdate
 from pathlib import Path
@@ -106,10 +108,12 @@ def test_a_name_that_nobody_knows(home):
 
 def test_a_dns_server_that_is_silent(home, monkeypatch):
     """The resolver's own patience is not waited for."""
-    monkeypatch.setattr(network.socket, "getaddrinfo", lambda *_a, **_k: time.sleep(30))
+    asked = threading.Event()
+    monkeypatch.setattr(network.socket, "getaddrinfo", lambda *_a, **_k: asked.wait(120))
     begun = time.monotonic()
     assert first_wrong(home, "hub.example.org:7443").code == "dns-silent"
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
+    asked.set()
 
 
 def test_a_port_that_is_refused(home):
@@ -404,8 +408,10 @@ def test_a_report_holds_no_secret_and_no_count(home, tmp_path):
     assert by_name["way"]["code"] == "proxy-forbids"
     assert by_name["data"] == {"check": "data", "good": True}
     assert (told["id"], told["federation"]) == ("st-mary", "stroke")
-    assert "737" in done.stdout
-    assert "737" not in written
+    # As a number of its own: a digest, a time or the name of a folder may have its digits too.
+    count = re.compile(r"(?<![\w.])737(?![\w.])")
+    assert count.search(done.stdout)
+    assert not count.search(written)
     held = nodes.read_home(home).credentials
     secrets = [held.identity.seed.hex(), (home / "site.key").read_bytes().hex(), "hunter2"]
     secrets += [line for line in held.tls_key.decode().splitlines() if "-" not in line]

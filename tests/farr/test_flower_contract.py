@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -16,7 +18,9 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from farr.flower import adapter
 from farr.flower.grid import FarrGrid
+from tests.farr.flower_releases import RELEASES
 
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(adapter.__file__).parent
 PUBLIC = {"flwr.app", "flwr.serverapp", "flwr.serverapp.strategy"}
 
@@ -75,6 +79,17 @@ def test_an_app_of_the_older_kind_is_told_by_its_missing_main():
     assert (adapter.has_main(old), adapter.has_main(new)) == (False, True)
 
 
-def test_the_installed_release_is_one_that_the_pins_allow():
-    """1.41 or 1.42."""
-    assert flwr.__version__.split(".")[:2] in (["1", "41"], ["1", "42"])
+def test_the_pins_allow_the_releases_that_were_tried_and_no_others():
+    """The range in pyproject.toml begins with the oldest of them and ends before the next after the newest."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["train"]
+    (pinned,) = [each for each in wanted if each.startswith("flwr")]
+    minors = sorted({tuple(map(int, release.split(".")[:2])) for release in RELEASES})
+    first, last = minors[0], minors[-1]
+    assert pinned == f"flwr>={first[0]}.{first[1]},<{last[0]}.{last[1] + 1}"
+    assert minors == [(first[0], minor) for minor in range(first[1], last[1] + 1)]
+
+
+def test_the_installed_release_is_one_that_was_tried():
+    """`make flower-contract` sets which; without it, any of them."""
+    assert flwr.__version__ == os.environ.get("FARR_FLOWER", flwr.__version__)
+    assert flwr.__version__.split(".")[:2] in [release.split(".")[:2] for release in RELEASES]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,9 +12,12 @@ import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from safetensors.numpy import load
 
+from farr.cli.train_app import train_app
 from farr.errors import FarrError
 from farr.flower import adapter, app, kept
 from farr.flower.grid import FarrGrid, node_id
+from farr.flower.rounds import RoundFailedError
+from farr.questions.asking import Terms
 from tests.farr.flower_hospitals import EXAMPLES, Hospitals, heart
 
 
@@ -161,6 +166,118 @@ def test_a_run_that_was_broken_off_asks_no_round_twice(over, tmp_path):
     assert ran.stopped is None
     assert len(hospitals.asked) == 6
     assert ran.kept.spent_units == 6 * 7
+
+
+@pytest.mark.parametrize("cut", [KeyboardInterrupt(), FarrError("unreachable", "gone")])
+def test_who_runs_an_app_is_told_how_to_take_it_up(over, tmp_path, monkeypatch, capsys, cut):
+    """Cut by Ctrl-C or by the network, in its second round; of one that asked nothing there is nothing to take up."""
+    _, hospitals = over()
+    wait, when = hospitals.wait, [2]
+
+    def cuts(request, seconds, held):
+        if hospitals.asked[request].number == when[0]:
+            raise cut
+        return wait(request, seconds, held)
+
+    hospitals.wait = cuts
+    monkeypatch.setattr("farr.flower.federated.Federated", lambda *_: hospitals)
+    federation = SimpleNamespace(folder=tmp_path)
+    with pytest.raises(type(cut)):
+        train_app(federation, EXAMPLES / "sklearn", Terms(epsilon=1.0))
+    said = capsys.readouterr().err
+    assert "--resume" in said
+    when.clear()
+    when.append(0)
+    train_app(federation, EXAMPLES / "sklearn", Terms(), resume=said.split()[-1])
+    assert "6 rounds" in capsys.readouterr().out
+    hospitals.hospitals = lambda: (_ for _ in ()).throw(FarrError("unreachable", "gone"))
+    with pytest.raises(FarrError):
+        train_app(federation, EXAMPLES / "sklearn", Terms(epsilon=1.0))
+    assert "--resume" not in capsys.readouterr().err
+
+
+def test_a_round_that_failed_is_asked_anew_and_counted(over, tmp_path):
+    """What it may have cost is not lost from sight: the last round of the run is no longer covered by its price."""
+    begun, hospitals = over()
+    wait, failing = hospitals.wait, [2]
+
+    def fails(request, seconds, held):
+        if hospitals.asked[request].number in failing:
+            raise RoundFailedError(FarrError("interrupted", "the coordinator went away"), charged=True)
+        return wait(request, seconds, held)
+
+    hospitals.wait = fails
+    broken = app.run(EXAMPLES / "sklearn", begun, lambda *_: hospitals)
+    assert (broken.stopped.code, broken.kept.spent_units) == ("interrupted", 7 + broken.kept.share)
+    failing.clear()
+    again = app.resume(EXAMPLES / "sklearn", tmp_path, begun[1].id[:8])
+    ran = app.run(EXAMPLES / "sklearn", again, lambda *_: hospitals)
+    assert [each.number for each in hospitals.asked.values()] == [1, 2, 2, 3, 4, 5, 6]
+    assert ran.stopped is None
+    assert ran.kept.spent_units == 6 * 7 + ran.kept.share <= ran.kept.rho_units
+
+
+def test_failed_rounds_count_before_another_is_asked(over, tmp_path):
+    """Where a failed round took its share of the price, the last round that the app wants is not asked."""
+    begun, hospitals = over()
+    wait, failing = hospitals.wait, [2]
+
+    def dear(request, seconds, held):
+        if hospitals.asked[request].number in failing:
+            raise RoundFailedError(FarrError("interrupted", "the coordinator went away"), charged=True)
+        return replace(wait(request, seconds, held), rho_units=begun[1].share)
+
+    hospitals.wait = dear
+    app.run(EXAMPLES / "sklearn", begun, lambda *_: hospitals)
+    failing.clear()
+    again = app.resume(EXAMPLES / "sklearn", tmp_path, begun[1].id[:8])
+    ran = app.run(EXAMPLES / "sklearn", again, lambda *_: hospitals)
+    assert ran.stopped.code == "run-over"
+    assert ran.kept.spent_units == 6 * ran.kept.share <= ran.kept.rho_units
+    assert ran.model is not None
+
+
+def test_a_round_that_failed_before_any_hospital_was_asked_costs_nothing(over):
+    """As where the hospitals' policies do not name the app."""
+    begun, hospitals = over()
+
+    def refused(_request, _seconds, _held):
+        raise RoundFailedError(FarrError("policy", "not named"), charged=False)
+
+    hospitals.wait = refused
+    ran = app.run(EXAMPLES / "sklearn", begun, lambda *_: hospitals)
+    assert (ran.stopped.code, ran.kept.spent_units) == ("policy", 0)
+
+
+def test_a_round_that_was_kept_and_has_expired_is_asked_under_another_id(over, tmp_path):
+    """Killed before it was sent, taken up days later: the run goes on."""
+    begun, hospitals = over()
+    ask, calls = hospitals.ask, []
+
+    def cut(asked, request):
+        calls.append(request)
+        if len(calls) == 2:
+            raise FarrError("unreachable", "gone")
+        if len(calls) == 4:
+            assert request == calls[1]
+            raise FarrError("expired", "request")
+        ask(asked, request)
+
+    hospitals.ask = cut
+    app.run(EXAMPLES / "sklearn", begun, lambda *_: hospitals)
+    again = app.resume(EXAMPLES / "sklearn", tmp_path, begun[1].id[:8])
+    ran = app.run(EXAMPLES / "sklearn", again, lambda *_: hospitals)
+    assert (ran.stopped, ran.kept.spent_units) == (None, 6 * 7)
+
+
+@pytest.mark.parametrize("identifier", ["", "..", "../runs", "*", "[0-9a-f]"])
+def test_a_run_is_found_by_its_id_and_by_nothing_else(over, tmp_path, identifier):
+    """No pattern and no other folder."""
+    begun, _ = over()
+    begun[1].save()
+    with pytest.raises(FarrError) as refused:
+        app.resume(EXAMPLES / "sklearn", tmp_path, identifier)
+    assert refused.value.code == "no-run"
 
 
 def test_an_app_that_does_not_repeat_itself_is_not_resumed(grid):

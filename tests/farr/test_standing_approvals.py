@@ -163,19 +163,20 @@ def terms(**changes):
     return replace(made, **changes)
 
 
-def signed_by(monkeypatch, signer):
+def signed_by(monkeypatch, signer, signed=None):
     """Have the pack be signed by somebody whose signature holds, or by nobody."""
-    held = signed_packs.Held(pack=pack(), file=shipped(), signer=signer)
+    held = signed_packs.Held(pack=signed or pack(), file=shipped(), signer=signer)
     monkeypatch.setattr(signed_packs, "find", lambda _file, _home: held)
 
 
 def test_a_standing_approval_is_added_listed_and_withdrawn(office, monkeypatch):
     """It is of the registrar's pack by its digest; withdrawn once, and no second time."""
-    signed_by(monkeypatch, REGISTRAR)
+    few = replace(pack(), indicators=pack().indicators[:8])
+    signed_by(monkeypatch, REGISTRAR, few)
     number = add(office, shipped(), terms(), "li")
     (kept,) = listed(office)
     assert (kept.number, kept.decision.subject, kept.intact) == (number, pack().digest, True)
-    assert frozenset(map(bytes.fromhex, kept.limits.items)) == items_of_pack(pack(), model(), roster.nodes)
+    assert frozenset(map(bytes.fromhex, kept.limits.items)) == items_of_pack(few, model(), roster.nodes)
     assert to_plain(kept, NOW)["state"] == "holds"
     assert to_plain(kept, kept.limits.until)["state"] == "ended"
     withdraw(office, number, "li")

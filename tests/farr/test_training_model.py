@@ -14,14 +14,26 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
 
 import farr
+from farr.cli.training_pages import loss_line
 from farr.demo.run import FOLDER as DEMO
 from farr.errors import FarrError
 from farr.questions.asking import Sharing
 from farr.training import card, saved
 from farr.training.coefficients import table_of
-from farr.training.estimators import LogisticRegression, Network, PoissonRegression, estimator_of
+from farr.training.estimators import (
+    CoxRegression,
+    LinearRegression,
+    LogisticRegression,
+    Network,
+    PoissonRegression,
+    estimator_of,
+)
 from farr.training.foreseen import fake, rehearse
 from farr.training.frames import NOWHERE, Rows
 from farr.training.model_file import read_file
@@ -37,6 +49,7 @@ from queries.models.fitted import Fitted, Round
 
 CATALOGUE = read_catalogue((DEMO / "stroke.toml").read_bytes(), "stroke.toml")
 SITES = {f"site-{place}": {"country": "UK" if place < 3 else "ITAL"} for place in range(5)}
+SYSTOLIC = CATALOGUE.table("admission").column("systolic")
 EXAMPLES = Path(farr.__file__).parents[1] / "docs" / "examples" / "models"
 
 FILE = """\
@@ -64,6 +77,15 @@ OF_KINDS = {
     "cox": PLAIN | {"kind": "cox", "time": "followed", "intervals": [0, 30, 180], "terms": ["age", "sex"]},
     "network": PLAIN | {"kind": "network", "outcome": "stroke_type", "network": {"layers": [4, "tanh"]}},
 }
+
+
+RUN = json.dumps(
+    {
+        "id": "00" * 16, "recipe": None, "catalogue": CATALOGUE.digest.hex(), "part": "", "sites": ["a"], "minimum": 1,
+        "rho_units": 10, "most_rounds": 1, "purpose": "", "patience": 1, "begun_at": 0, "state": "finished",
+        "rounds": [{"number": 1, "request": "", "rho_units": 9, "charged_units": 8, "release": "x", "answered": ["a"]}],
+    }
+)  # fmt: skip
 
 
 def recipe(kind="logistic", **changes):
@@ -264,6 +286,46 @@ def test_weights_go_to_json_where_safetensors_is_not_installed(tmp_path, monkeyp
     assert np.array_equal(farr.load_model(path).fitted.coefficients, held.fitted.coefficients)
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("fitted", "contributors"), "1e999999999"),
+        (("fitted", "history", 0, "number"), "1e999999999"),
+        (("fitted", "finished"), '"no"'),
+        (("recipe", "name"), '"../../elsewhere"'),
+        (("run",), '{"id": 7}'),
+        (("run",), RUN.replace('"rho_units": 9', '"rho_units": "9"')),
+        (("run",), RUN.replace('"charged_units": 8', '"charged_units": 1e999999999')),
+        (("sites",), "7"),
+        (("sites",), "[[]]"),
+        (("coefficients",), "[[[1]]]"),
+        (("catalogue",), "[" * 100_000 + "]" * 100_000),
+    ],
+)
+def test_a_model_file_in_which_anything_is_of_another_kind_is_refused(tmp_path, path, value):
+    """At once, whatever it is: nothing is believed because the rest looks like a model."""
+    saved.save(trained(), tmp_path)
+    file = tmp_path / "death.json"
+    plain = json.loads(file.read_text())
+    at = plain
+    for name in path[:-1]:
+        at = at[name]
+    at[path[-1]] = "HERE"
+    file.write_text(json.dumps(plain).replace('"HERE"', value))
+    with pytest.raises(FarrError) as refused:
+        farr.load_model(file)
+    assert refused.value.code == "damaged-model"
+
+
+def test_a_run_is_read_with_its_model(tmp_path):
+    """The same file with a run that is whole."""
+    saved.save(trained(), tmp_path)
+    file = tmp_path / "death.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"run": json.loads(RUN)}))
+    assert farr.load_model(file).run.spent_units == 8
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": "farr-model", "version": 2}', "\x80\x04N."])
 def test_anything_but_a_model_is_refused(tmp_path, text):
     """A file that is no model, a pickle for instance, is refused and not executed."""
@@ -339,7 +401,7 @@ def test_a_card_has_coefficients_and_ratios_with_their_intervals():
     assert "odds ratio" in heads
     assert {line.count("|") for line in (heads, intercept, age)} == {8}
     assert intercept.endswith("|  |  |")
-    assert age.startswith("| Age [1/years] | 0.02 | 0.005 | 0.005 | 0.0102, 0.0298 | 1.02 |")
+    assert age.startswith("| Age [per years] | 0.02 | 0.005 | 0.005 | 0.0102, 0.0298 | 1.02 |")
 
 
 def with_noise(prepared, values, error):
@@ -361,8 +423,6 @@ def test_a_coefficient_that_the_noise_hides_is_marked():
 
 def test_a_curve_within_the_noise_is_level():
     """The loss by round is drawn no steeper than the noise: what moves by less than that is not shown to move."""
-    from farr.cli.training_pages import loss_line
-
     prepared = prepare(recipe(terms=["sex"]), CATALOGUE, SITES)
 
     def line(half):
@@ -373,6 +433,29 @@ def test_a_curve_within_the_noise_is_level():
     assert line(0.01).startswith("loss █")
     assert "█" not in line(1.0)
     assert line(1.0).endswith("0.500 ± 1.000")
+
+
+def test_a_loss_that_noise_took_below_zero_is_not_shown_as_one():
+    """No loss is less than 0: what is left to say is how large it is at most."""
+    prepared = prepare(recipe(terms=["sex"]), CATALOGUE, SITES)
+
+    def line(loss, high):
+        seen = Round(number=1, share=Fraction(1), loss=loss, low=loss - 1, high=high, moved=0.1)
+        return loss_line(replace(fitted(prepared, [0.0, 0.0]), history=(seen,)), prepared)
+
+    assert line(-0.25, 0.75).endswith("at most 0.75")
+    assert line(-2.0, -1.0).endswith("hidden by the noise")
+
+
+def test_a_model_of_a_number_shows_its_typical_error_in_the_outcomes_units():
+    """The root of the mean square error: half a scaled loss is (mmHg over half of the bounds' distance) squared."""
+    prepared = prepare(recipe("linear"), CATALOGUE, SITES)
+    half = (SYSTOLIC.high - SYSTOLIC.low) / 2
+    loss, low, high = ((error / half) ** 2 / 2 for error in (20.0, 10.0, 25.0))
+    seen = Round(number=1, share=Fraction(1), loss=loss, low=low, high=high, moved=0.1)
+    line = loss_line(replace(fitted(prepared, [0.0] * 3), history=(seen,)), prepared)
+    assert line.endswith("20 (10, 25) mmHg")
+    assert line.startswith("typical error")
 
 
 @pytest.mark.parametrize(
@@ -461,6 +544,44 @@ def test_an_estimator_is_a_recipe_and_its_model():
         PoissonRegression().with_model(trained())
     with pytest.raises(FarrError):
         model.set_params(alpha=1)
+
+
+@pytest.mark.parametrize(
+    "model", [LogisticRegression(epsilon=0.5, penalty=1), PoissonRegression(), Network([8, "tanh"], clip=2)]
+)
+def test_an_estimator_keeps_the_customs_of_scikit_learn(model):
+    """It is copied by its settings, has no attribute of a fit before it, and says what it was fitted on."""
+    copied = clone(model)
+    assert copied is not model
+    assert copied.get_params() == model.get_params()
+    for name in ("n_features_in_", "feature_names_in_", "coef_", "classes_", "card_"):
+        assert not hasattr(model, name)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(model)
+    with pytest.raises(FarrError, match="nothing was fitted"):
+        model.predict(pd.DataFrame())
+    model.with_model(trained(model.kind))
+    check_is_fitted(model)
+    assert model.n_features_in_ == len(model.feature_names_in_) == model.model.prepared.shape.columns
+    assert clone(model).get_params() == model.get_params()
+    assert not hasattr(clone(model), "model_")
+
+
+def test_a_score_is_that_of_scikit_learn():
+    """Accuracy of a classifier, R squared of a regression; the outcome is read from the frame where none is given."""
+    frame = fake_rows(CATALOGUE, "admission", 300, facts=True)
+    model = LogisticRegression().with_model(trained())
+    known = frame["died"] != ""
+    there = frame["died"][known] == "Y"
+    assert model.score(frame) == pytest.approx(np.mean((model.predict(frame[known]) == "Y") == there))
+    assert model.score(frame[known], np.where(there, "Y", "N")) == model.score(frame)
+    number = LinearRegression().with_model(trained("linear"))
+    outcome = number.model.prepared.step.outcome.column
+    values = pd.to_numeric(frame[outcome])
+    assert number.score(frame) == pytest.approx(r2_score(values[values.notna()], number.predict(frame[values.notna()])))
+    assert number.score(frame, values) == pytest.approx(number.score(frame))
+    with pytest.raises(FarrError, match="has no score"):
+        CoxRegression().with_model(trained("cox")).score(frame)
 
 
 def test_estimators_are_imported_when_they_are_used():

@@ -12,13 +12,18 @@ import pandas as pd
 import pytest
 
 from farr.errors import FarrError
+from farr.questions.asking import Terms
+from farr.questions.opening import open_release
 from farr.training import runs
+from farr.training.card import card_of
 from farr.training.estimators import LogisticRegression, Network
 from farr.training.frames import Rows, design_of
 from farr.training.recipe import Recipe
-from farr.training.run import begin, resume, train
+from farr.training.refused import may_have_charged
+from farr.training.run import begin, conduct, first_round, resume, train
 from farr.training.terms import prepare
 from protocols.errors import Rejected
+from protocols.request import Run
 from protocols.wire_pb2 import State
 from queries.agreed.catalogue_file import read_catalogue
 from queries.asked.canonical import decode
@@ -34,6 +39,12 @@ RECIPE = Recipe(
 CATALOGUE = read_catalogue(harbour.CATALOGUE, "harbour.toml")
 SLOPE = 0.05
 """By year, with which the odds of a woman rise."""
+
+
+def charged(asked, quay):
+    """Return what each hospital charges for the rounds that were answered, as it follows from their releases' noise."""
+    signed = quay.released.values()
+    return sum(open_release(each, asked.known, quay.under).measurement.cost for each in signed)
 
 
 def people(count=4000):
@@ -117,8 +128,10 @@ def test_a_model_is_trained_over_a_federation(asked, quay):
     assert trained.stopped is None
     assert trained.fitted.finished
     assert abs(age.value - SLOPE) < 2 * age.error + 0.005
-    assert sum(each.rho_units for each in quay.submitted) <= units(rho_of(3.0))
-    assert trained.run.spent_units == sum(each.rho_units for each in quay.submitted)
+    agreed = sum(each.rho_units for each in quay.submitted)
+    assert agreed <= units(rho_of(3.0))
+    assert trained.run.spent_units == charged(asked, quay) <= agreed
+    assert card_of(trained)["privacy"]["units"] == trained.run.spent_units
     assert trained.run.state == runs.FINISHED
 
 
@@ -214,7 +227,7 @@ def test_a_run_stops_before_the_round_that_exceeds_the_budget(asked, quay):
     assert len(quay.submitted) == 2
     assert trained.fitted.coefficients.shape == (2,)
     assert not trained.fitted.finished
-    assert trained.run.spent_units == sum(each.rho_units for each in quay.submitted)
+    assert trained.run.spent_units == charged(asked, quay)
     (kept,) = runs.every(asked.folder)
     assert (kept.state, kept.why) == (runs.STOPPED, "budget")
     quay.cut, quay.spent = lambda _call: None, 0
@@ -240,6 +253,132 @@ def test_a_round_that_was_refused_is_asked_anew_when_the_run_is_taken_up(asked, 
     quay.fails = {}
     assert resume(asked, trained.run.id).stopped is None
     assert [each.run.round for each in quay.submitted][:5] == [1, 2, 3, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("code", "sites", "charged"),
+    [
+        ("too-few", ["answered", "asked", "policy"], True),
+        ("too-few", ["offline", "policy"], True),
+        ("interrupted", ["connected", "connected"], True),
+        ("too-few", ["policy", "policy"], False),
+        ("expired", ["offline", "connected"], False),
+        ("denied", ["denied", "held"], False),
+    ],
+)
+def test_a_failed_request_may_have_been_charged_for_once_its_round_was_open(code, sites, charged):
+    """While it waits no hospital charges; then those that did not refuse may have."""
+    state = SimpleNamespace(code=code, sites=dict(enumerate(sites)))
+    assert may_have_charged(state) == charged
+
+
+def test_a_run_is_taken_further_by_one_process_at_a_time(asked):
+    """Two at once would ask the same round under two ids; the second is told, and the run stays as it is."""
+    run = begin(asked, RECIPE, by_residence=False, patience=3600)
+    with runs.alone(runs.folder_of(asked.folder, run.id)):
+        for taken in (lambda: resume(asked, run.id), lambda: conduct(asked, run)):
+            with pytest.raises(FarrError) as refused:
+                taken()
+            assert refused.value.code == "busy"
+    assert resume(asked, run.id).fitted.finished
+
+
+@pytest.mark.parametrize("changes", [{"name": "../../elsewhere"}, {"epsilon": 0.0}, {"held_out": Fraction(2)}])
+def test_a_recipe_made_in_python_is_read_as_strictly_as_a_file(asked, quay, changes):
+    """What no file may say is refused before anything is asked or written."""
+    with pytest.raises(FarrError) as refused:
+        train(asked, replace(RECIPE, **changes))
+    assert refused.value.code == "model"
+    assert quay.submitted == []
+    assert runs.every(asked.folder) == ()
+
+
+def test_a_recipe_of_odd_fractions_can_be_taken_up(asked, quay):
+    """What is trained is what is kept: a third is written with few places, in both."""
+    quay.cut = lambda call: (_ for _ in ()).throw(KeyboardInterrupt) if call == "submit" and quay.submitted[1:] else 0
+    with pytest.raises(KeyboardInterrupt):
+        train(asked, replace(RECIPE, penalty=Fraction(1, 3), held_out=Fraction(1, 3)))
+    quay.cut = lambda _call: None
+    (kept,) = runs.every(asked.folder)
+    assert resume(asked, kept.id).stopped is None
+
+
+def test_a_damaged_run_hides_no_other(asked):
+    """The list has the rest, and hears of it."""
+    whole, other = (begin(asked, RECIPE, by_residence=False, patience=3600) for _ in range(2))
+    (runs.folder_of(asked.folder, other.id) / runs.FILE).write_text("{}")
+    heard = []
+    assert runs.every(asked.folder, heard.append) == (whole,)
+    assert [each.code for each in heard] == ["damaged-run"]
+
+
+def test_a_request_that_is_handed_in_again_is_the_same_one(asked, quay, monkeypatch):
+    """Under a round's id only what was signed first ever leaves: not at another price, nor with another time in it."""
+    handed = []
+    monkeypatch.setattr(quay, "submit", handed.append)
+    run = begin(asked, RECIPE, by_residence=False, patience=3600)
+    first, prepared = first_round(asked, RECIPE, by_residence=False, patience=3600, late=False)
+    other = asked.priced(first.question, Terms(purpose="audit", fresh=True), first.rho_units // 2)
+    claim = Run(id=bytes.fromhex(run.id), design=digest_of(prepared.plan), round=1, rounds=9, rho_units=run.rho_units)
+    asked.ask_round(first, bytes(16), claim)
+    asked.ask_round(other, bytes(16), claim)
+    assert handed[0] == handed[1]
+
+
+def test_a_round_whose_release_cannot_be_looked_at_yet_is_not_given_up(asked, quay):
+    """Where the request has not failed, nothing is asked anew: the round is taken up when it can be."""
+
+    def cut(call):
+        if call == "release" and len(quay.submitted) == 3:
+            raise FarrError("wrong-catalogue", "not now")
+
+    quay.cut = cut
+    with pytest.raises(FarrError, match="not now"):
+        train(asked, RECIPE)
+    (kept,) = runs.every(asked.folder)
+    assert (kept.state, kept.lost_units) == (runs.RUNNING, 0)
+    quay.cut = lambda _call: None
+    trained = resume(asked, kept.id)
+    assert trained.stopped is None
+    assert len(quay.submitted) == len(trained.run.rounds)
+
+
+def test_a_round_that_was_refused_at_the_door_is_not_said_to_have_cost_anything(asked, quay):
+    """A request that the coordinator does not take reaches no hospital, so none of its price is lost."""
+
+    def cut(call):
+        if call == "submit" and len(quay.submitted) == 2:
+            raise FarrError("busy", "no more requests")
+
+    quay.cut = cut
+    trained = train(asked, RECIPE)
+    assert (trained.stopped.code, trained.run.lost_units) == ("busy", 0)
+    quay.cut = lambda _call: None
+    assert resume(asked, trained.run.id).stopped is None
+
+
+def test_a_round_that_never_left_and_has_expired_is_asked_under_another_id(tmp_path, whole):
+    """Killed between keeping a request and sending it, taken up days later: the run goes on at once."""
+    sent, late = [], []
+
+    def cut(call):
+        sent.append(call) if call == "submit" else None
+        if sent.count("submit") == 3 and call == "submit":
+            raise KeyboardInterrupt
+        if late and call == "submit":
+            late.clear()
+            raise FarrError("expired", "request")
+
+    quay = Hospitals(cut=cut)
+    federation = harbour.federation(tmp_path / "home", quay)
+    with pytest.raises(KeyboardInterrupt):
+        train(federation, RECIPE)
+    late.append(True)
+    (kept,) = runs.every(federation.folder)
+    trained = resume(federation, kept.id)
+    assert trained.stopped is None
+    assert np.array_equal(trained.fitted.coefficients, whole.fitted.coefficients)
+    assert (trained.run.spent_units, trained.run.lost_units) == (whole.run.spent_units, 0)
 
 
 def test_a_refused_first_round_leaves_no_model(asked, quay):

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import threading
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -60,7 +61,7 @@ finest.time = "day"
 PRICE = units(rho_of(0.1))
 """What a question offers: of ten for life, every hospital can answer many."""
 
-SOON = 15.0
+SOON = 60.0
 
 
 def free_port():
@@ -93,7 +94,8 @@ class Service:
             (self.home / policy.FILE).write_text(POLICY)
         self.reads = 0
         self.deaf = False
-        self.slow = 0.0
+        self.go = threading.Event()
+        self.go.set()
         self.address = town.address
         self._task = None
 
@@ -197,10 +199,8 @@ class Service:
 
     def _scan(self, tally, attributes, tables):
         self.reads += 1
-        if self.slow:
-            import time
-
-            time.sleep(self.slow)
+        # Cleared by a test, scans wait until it is set again.
+        self.go.wait(SOON)
         return np.full(tally.entries, self.entry, dtype=np.int64)
 
 

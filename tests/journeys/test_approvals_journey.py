@@ -1,14 +1,15 @@
 """A request that a hospital's policy holds, from asking to the answer, through the commands that people use."""
 
+import contextlib
+import io
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 import farr
+from farr.cli.main import main
 from farr.lab import record
 
 DEMO = Path(farr.__file__).parent / "demo"
@@ -19,12 +20,12 @@ BY_SEX = "SELECT sex, COUNT(*) AS n FROM admission GROUP BY sex"
 
 
 def command(*arguments):
-    """Run `farr` and return what it printed as JSON; it must succeed."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "farr", *arguments, "--json"], capture_output=True, text=True, check=False, timeout=SOON
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return json.loads(ran.stdout)
+    """Run `farr`, in this process, and return what it printed as JSON; it must succeed."""
+    said, wrong = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(wrong):
+        code = main([*arguments, "--json"], {})
+    assert code == 0, said.getvalue() + wrong.getvalue()
+    return json.loads(said.getvalue())
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def test_the_scripts_lead_to_an_answer_and_start_again_from_their_volumes(stage)
     running = [process for name, process in started.items() if name not in JOBS]
     for process in running:
         process.terminate()
-    assert [process.wait(timeout=15) for process in running] == [0] * len(running)
+    assert [process.wait(timeout=SOON) for process in running] == [0] * len(running)
 
     again = ended(stage, up(stage)).removeprefix(answer)
     assert "this question was answered before; no cost" in again

@@ -59,7 +59,7 @@ def hospitals(folder, sites=SITES):
 
 def nothing_left(home):
     """Tell whether no process of a lab runs any more, waiting a little for the last to end."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + SOON
     while processes.marked(home) and time.monotonic() < deadline:
         time.sleep(0.1)
     return processes.marked(home) == []

@@ -65,7 +65,7 @@ def told(messages, kind):
 async def through_the_services(folder, federation, request, silent, now):
     """Ask over real connections; return the release, what each hospital sent, and its draws."""
     sent, entropy = {site: [] for site in HOSPITALS}, {site: Drawn() for site in HOSPITALS}
-    async with town(folder, federation, clock=lambda: now) as place:
+    async with town(folder, federation, clock=lambda: now, straggler_seconds=0.3 if silent else 20) as place:
         for site in HOSPITALS:
             service = place.services[site] = Service(
                 place, site, entry=1, entropy=entropy[site], noise=lambda *_, site=site: VECTORS[site]

@@ -21,8 +21,8 @@ from farr.training.model_file import read_file
 from farr.training.rehearsal import exactly
 from farr.training.terms import prepare
 from node.records.mapping import read_mapping
-from node.records.prepare import prepare as prepare_records
 from queries.agreed.catalogue_file import read_catalogue
+from tests.journeys.centres import pooled
 
 ROOT = Path(farr.__file__).parents[1]
 DEMO = ROOT / "farr" / "demo"
@@ -75,23 +75,7 @@ def remaining(lab):
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     """The pooled records of the centres, as their nodes prepare them, with the centre's public facts."""
-    folder = tmp_path_factory.mktemp("pooled")
-    catalogue = read_catalogue((DEMO / "heart.toml").read_bytes(), "heart.toml")
-    mapping = read_mapping((DEMO / "heart_mapping.toml").read_bytes(), "heart_mapping.toml")
-    table, frames = catalogue.table("angiography"), []
-    for hospital in in_folders(DEMO / "data" / "heart", None):
-        made = prepare_records(folder / hospital.id, hospital.folder, mapping, catalogue, bytes(32))
-        with duckdb.connect(str(made.path), read_only=True) as connection:
-            frame = connection.execute("SELECT * FROM angiography").df()
-        for column in table.columns:
-            values = frame[column.name]
-            if hasattr(column, "codes"):
-                codes = [code.code for code in column.codes.codes]
-                frame[column.name] = [None if pd.isna(place) else codes[int(place)] for place in values]
-            else:
-                frame[column.name] = values * float(column.step)
-        frames.append(frame.assign(site=hospital.id))
-    return pd.concat(frames, ignore_index=True)
+    return pooled(tmp_path_factory.mktemp("pooled"))
 
 
 def area(score, event):
@@ -108,6 +92,11 @@ def test_the_centres_train_a_model_that_predicts(lab, records, tmp_path):
     said = json.loads(trained.stdout)
     assert said["hospitals"]["in_every_round"] == ["cleveland", "hungarian", "switzerland", "va"]
     assert said["privacy"]["epsilon"] <= 3.0
+    foreseen = json.loads(command("train", HEART, "--home", lab, "--dry-run", "--patients", "300", "--json").stdout)
+    assert foreseen["rounds"] == len(said["run"]["releases"])
+    assert foreseen["hospitals"] == said["hospitals"]["asked"]
+    # Never more than was foreseen, and what is left over is the rounding of a few rounds.
+    assert 0.999999 * foreseen["cost"]["units"] < said["privacy"]["units"] <= foreseen["cost"]["units"]
     model = farr.load_model(tmp_path / "heart.json")
     prepared = model.prepared
     rows = Rows(records, prepared.setting)
@@ -149,7 +138,8 @@ def test_a_run_that_was_interrupted_is_taken_up_and_costs_once(lab):
     assert len(set(said["run"]["releases"])) == len(said["run"]["releases"])
     after = remaining(lab)
     spent = {before[site] - after[site] for site in before}
-    assert max(spent) <= kept["price"]["units"]
+    assert spent == {said["privacy"]["units"]}
+    assert said["privacy"]["units"] <= kept["price"]["units"]
 
 
 def test_a_run_beyond_the_budget_is_not_begun(lab):
@@ -172,6 +162,22 @@ def test_a_dry_run_and_fake_rows_ask_nobody(lab, tmp_path):
     assert "fake" in made.stdout
     assert farr.load_model(tmp_path / "heart.json").fake
     assert requests(lab) == asked
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--resume", "5f44", "--epsilon", "2"), "as it was begun"),
+        (("--resume", "5f44", "--rounds", "9"), "as it was begun"),
+        ((str(HEART), "--config", "lr = 1"), "--app"),
+        (("--app", "x", "--resume", "5f44", "--dry-run"), "one of the two"),
+    ],
+)
+def test_what_would_be_dropped_in_silence_is_refused(words, said):
+    """A run that was begun keeps its price, and settings of apps are no model's."""
+    refused = command("train", *words)
+    assert refused.returncode == 2
+    assert said in " ".join(refused.stderr.split())
 
 
 @pytest.mark.slow
