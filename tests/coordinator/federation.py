@@ -62,7 +62,7 @@ from queries.asked.plan import EVERYTHING, Aggregate, Bound, CodeKey
 from tests.queries.whole import altered, whole
 
 NAME = "harbour"
-SOON = 10.0
+SOON = 60.0
 """Seconds after which a test gives up waiting for what should happen at once."""
 
 CATALOGUE = b"""
@@ -236,9 +236,9 @@ class Federation:
             home=home,
             roster=self.signed_roster,
             catalogue=CATALOGUE,
-            round_seconds=20,
+            round_seconds=60,
             grace_seconds=0.2,
-            straggler_seconds=0.3,
+            straggler_seconds=20,
             settle_seconds=0.1,
             pace_seconds=0.2,
         )

@@ -57,7 +57,7 @@ class Undertaker:
     def close(self):
         """End the process."""
         self.process.stdin.close()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
         self.process.stdout.close()
 
 

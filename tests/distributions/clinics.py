@@ -6,20 +6,19 @@ the figures are comparable; in a federation one patient's encounters are bounded
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from queries.agreed.catalogue import Catalogue, CodeColumn, NumberColumn
 from queries.agreed.catalogue_file import read_catalogue
 from queries.sql import read
 from tests.distributions.drawn import Codes, Drawn, Ints, steps
-from tests.distributions.pooled import SHARED, SITE, records_of
+from tests.distributions.pooled import SITE, records_of
+from tests.distributions.shared import DIABETES, HEART, STROKE, answers_of, folder_of, rows_of
 
 HEAD = """
 name = "clinic"
@@ -73,10 +72,11 @@ class Clinic:
 
 def heart() -> Clinic:
     """Four centres of coronary angiography: 920 patients, some values missing."""
-    folder = _folder("uci_heart_4centres")
     names = ["age", "sex", "cp", "trestbps", "chol", "fbs", "restecg", "thalach"]
     names += ["exang", "oldpeak", "slope", "ca", "thal", "num"]
-    frames = [pd.read_csv(path, names=names, na_values=["?", "NaN"]) for path in sorted(folder.glob("*.data"))]
+    frames = [
+        pd.read_csv(path, names=names, na_values=["?", "NaN"]) for path in sorted(folder_of(HEART).glob("*.data"))
+    ]
     rows = pd.concat(frames, ignore_index=True)
     frame = pd.DataFrame(
         {
@@ -102,13 +102,12 @@ number = { low = 0, high = 250 }
 [tables.visit.columns.rate]
 number = { low = 60, high = 210 }
 """
-    return Clinic(columns, frame, len(frames), _answers(folder))
+    return Clinic(columns, frame, len(frames), answers_of(HEART))
 
 
 def stroke() -> Clinic:
     """The International Stroke Trial: 15,851 patients of 345 hospitals."""
-    folder = _folder("ist_stroke_trial")
-    rows = pd.read_csv(folder / "ist_17_countries.csv.gz", low_memory=False)
+    rows = rows_of(STROKE)
     frame = pd.DataFrame(
         {
             "sex": rows["SEX"].str.strip(),
@@ -133,13 +132,12 @@ number = { low = 16, high = 100 }
 [tables.visit.columns.pressure]
 number = { low = 60, high = 300 }
 """
-    return Clinic(columns, frame, rows["HOSPNUM"].nunique(), _answers(folder))
+    return Clinic(columns, frame, rows["HOSPNUM"].nunique(), answers_of(STROKE))
 
 
 def diabetes() -> Clinic:
     """101,766 encounters of 130 US hospitals; nothing is missing in these columns."""
-    folder = _folder("diabetes_130_hospitals")
-    rows = pd.read_csv(folder / "diabetic_data.csv.gz", low_memory=False)
+    rows = rows_of(DIABETES)
     frame = pd.DataFrame(
         {
             "sex": rows["gender"].map({"Female": "F", "Male": "M"}).fillna("U"),
@@ -164,15 +162,4 @@ number = { low = 0, high = 81 }
 [tables.visit.columns.diagnoses]
 number = { low = 0, high = 16 }
 """
-    return Clinic(columns, frame, 130, _answers(folder))
-
-
-def _folder(name: str) -> Path:
-    folder = SHARED / name
-    if not folder.is_dir():
-        pytest.skip(f"{name} is not here")
-    return folder
-
-
-def _answers(folder: Path) -> dict:
-    return json.loads((folder / "reference_answers.json").read_text())
+    return Clinic(columns, frame, 130, answers_of(DIABETES))

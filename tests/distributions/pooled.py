@@ -35,9 +35,6 @@ from queries.sql import read
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-"""Real multi-hospital data, where they are present."""
-
 SITE = "pooled"
 
 

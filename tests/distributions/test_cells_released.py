@@ -14,7 +14,7 @@ import statsmodels.formula.api as smf
 from queries.agreed.levels import cells_of
 from tests.distributions.clinics import Clinic, diabetes, heart, stroke
 from tests.distributions.drawn import Figures
-from tests.distributions.pooled import SHARED
+from tests.distributions.shared import STROKE, rows_of
 from tests.queries.cohort import COHORT
 
 RELEASES = 5_000
@@ -23,7 +23,7 @@ RELEASES = 5_000
 def followed() -> Clinic:
     """The International Stroke Trial with the days to death or the end of follow-up."""
     trial = stroke()
-    rows = pd.read_csv(SHARED / "ist_stroke_trial" / "ist_17_countries.csv.gz", low_memory=False)
+    rows = rows_of(STROKE)
     frame = trial.frame.assign(ended=np.where(rows["DIED"] == 1, "Y", "N"), days=rows["TD"])
     columns = """
 [tables.visit.columns.ended]

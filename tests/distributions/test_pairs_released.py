@@ -20,7 +20,8 @@ from queries.cost.setting import Setting
 from queries.statistics import STATISTICS
 from queries.statistics.interface import Sums
 from tests.distributions.drawn import Figures, figures_of
-from tests.distributions.pooled import SHARED, records_of
+from tests.distributions.pooled import records_of
+from tests.distributions.shared import answers_of, rows_of
 
 RELEASES = 5_000
 
@@ -47,11 +48,8 @@ def deviation(epsilon):
 
 def of_diagnoses(name, folder, file, *columns):
     """Columns of a real data set as text."""
-    if not (SHARED / folder).exists():
-        pytest.skip("no real data here")
-    frame = pd.read_csv(SHARED / folder / file, dtype=str)
-    exact = json.loads((SHARED / folder / "reference_answers.json").read_text())
-    return [frame[column] for column in columns], exact[name]
+    frame = rows_of(folder, file, text=True)
+    return [frame[column] for column in columns], answers_of(folder)[name]
 
 
 def sih():

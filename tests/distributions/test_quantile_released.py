@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
@@ -14,7 +11,7 @@ from queries.answers.tree import tree_of
 from queries.asked.reading import Reading
 from queries.sql import read
 from tests.distributions.drawn import Drawn, steps
-from tests.distributions.pooled import SHARED
+from tests.distributions.shared import DIABETES, SIH, STROKE, answers_of, rows_of
 
 SOURCE = """
 name = "distribution"
@@ -47,7 +44,6 @@ RELEASES = 5_000
 LEVELS = ("0.05", "0.25", "0.5", "0.75", "0.95")
 QUANTILES = Reading(name="quantiles", numbers=LEVELS)
 
-SIH, STROKE, DIABETES = "sih_rs_2019", "ist_stroke_trial", "diabetes_130_hospitals"
 
 REAL = {
     "age, SIH": (SIH, "age", "age"),
@@ -64,15 +60,13 @@ REAL = {
 def values(name):
     """The records' values of a real column, and its exact answers."""
     folder, answers, _ = REAL[name]
-    if not (SHARED / folder).exists():
-        pytest.skip("no real data here")
-    exact = json.loads((SHARED / folder / "reference_answers.json").read_text())[answers]
+    exact = answers_of(folder)[answers]
     if folder == STROKE:
-        frame = pd.read_csv(SHARED / folder / "ist_17_countries.csv.gz", dtype=str)
+        frame = rows_of(STROKE)
         return frame[{"age": "AGE", "sbp": "RSBP", "delay_h": "RDELAY"}[answers]].astype(float).to_numpy(), exact
     if folder == DIABETES:
-        return pd.read_csv(SHARED / folder / "diabetic_data.csv.gz")["time_in_hospital"].astype(float).to_numpy(), exact
-    frame = pd.read_csv(SHARED / folder / "sih_rs_2019_hospitals_a.csv.gz", dtype=str)
+        return rows_of(DIABETES)["time_in_hospital"].astype(float).to_numpy(), exact
+    frame = rows_of(SIH, text=True)
     if answers == "age":
         unit, age = frame.COD_IDADE.astype(int), frame.IDADE.astype(float)
         return np.where(unit == 4, age, np.where(unit == 5, age + 100, 0.0)), exact

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,16 +11,14 @@ import pytest
 from queries.agreed.catalogue_file import read_catalogue
 from queries.sql import read
 from tests.distributions.drawn import Drawn, Figures
-from tests.distributions.pooled import SHARED, Released, column, record
+from tests.distributions.pooled import Released, column, record
+from tests.distributions.shared import CHINA, SIH, STROKE, answers_of, rows_of
 from tests.queries.quick import CATALOGUE, SITES
 
 pytestmark = pytest.mark.slow
 
 Floats = np.ndarray
 
-SIH = SHARED / "sih_rs_2019"
-IST = SHARED / "ist_stroke_trial"
-CHINA = SHARED / "china_notifiable_monthly"
 
 RELEASES = 5_000
 BUDGETS = 0.3, 1.0, 3.0
@@ -99,13 +96,11 @@ def by_band(age: Floats, event: Floats) -> tuple[Floats, Floats]:
 
 def sih() -> tuple[Floats, Floats]:
     """Deaths in hospital and admissions of the Brazilian set, by band."""
-    if not SIH.is_dir():
-        pytest.skip("the shared SIH set is not there")
-    frame = pd.read_csv(SIH / "sih_rs_2019_hospitals_a.csv.gz", dtype=str)
+    frame = rows_of(SIH, text=True)
     unit, number = frame["COD_IDADE"].astype(int), frame["IDADE"].astype(int)
     age = np.where(unit == 4, number, np.where(unit == 5, 100 + number, 0))
     yes, rows = by_band(age, frame["MORTE"].astype(int))
-    exact = json.loads((SIH / "reference_answers.json").read_text())
+    exact = answers_of(SIH)
     assert rows.sum() == exact["rows"]
     assert yes.sum() == sum(exact["deaths_by_hospital"].values())
     return yes, rows
@@ -113,11 +108,9 @@ def sih() -> tuple[Floats, Floats]:
 
 def stroke() -> tuple[Floats, Floats]:
     """Deaths by day 14 and patients of the stroke trial, by band."""
-    if not IST.is_dir():
-        pytest.skip("the shared stroke set is not there")
-    frame = pd.read_csv(IST / "ist_17_countries.csv.gz", low_memory=False)
+    frame = rows_of(STROKE)
     yes, rows = by_band(frame["AGE"].to_numpy(), (frame["ID14"] == 1).to_numpy())
-    exact = json.loads((IST / "reference_answers.json").read_text())
+    exact = answers_of(STROKE)
     assert rows.sum() == exact["age"]["n"]
     assert yes.sum() == sum(each["1"] for each in exact["stype_x_dead14"].values())
     return yes, rows
@@ -191,9 +184,7 @@ codes = "province"
 @pytest.mark.parametrize("epsilon", [0.3, 1.0])
 def test_notifiable_diseases_of_china_over_their_provinces_people(epsilon):
     """Scarlet fever in the 31 provinces: rates of 5,000 releases against the published incidence."""
-    if not CHINA.is_dir():
-        pytest.skip("the shared China set is not there")
-    frame = pd.read_parquet(CHINA / "china_notifiable_2004_2014.parquet")
+    frame = rows_of(CHINA)
     frame = frame[(frame["Diseases"] == "Scarlet fever") & (frame["Province"] != "Total")]
     frame = frame[frame["YearMonth"].str.startswith("2014")]
     frame = frame.assign(cases=pd.to_numeric(frame["Cases"]), rate=pd.to_numeric(frame["Incidence"]))
@@ -202,7 +193,7 @@ def test_notifiable_diseases_of_china_over_their_provinces_people(epsilon):
     rates = frame.groupby("Province")["rate"].sum()[names].to_numpy()
     known = (cases > 50) & (rates > 0)
     people = np.where(known, np.rint(100_000 * cases / np.where(rates > 0, rates, 1)), 1_000_000)
-    exact = json.loads((CHINA / "reference_answers.json").read_text())
+    exact = answers_of(CHINA)
     assert cases.sum() == exact["cases_by_disease_year"]["Scarlet fever"]["2014"]
     listed = ", ".join(f'"{place:02}" = "{name}"' for place, name in enumerate(names))
     catalogue = read_catalogue(PROVINCES.format(codes=listed).encode(), "cases.toml")

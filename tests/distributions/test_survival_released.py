@@ -9,7 +9,7 @@ import pytest
 
 from queries.sql import read
 from queries.statistics import STATISTICS
-from tests.distributions import trials
+from tests.distributions import shared, trials
 from tests.distributions.drawn import Codes, Drawn, Figures, Ints
 from tests.distributions.pooled import SITE, records_of
 
@@ -17,7 +17,7 @@ RELEASES = 5_000
 NULLS = 8_000
 HOSPITALS = 298
 
-needs_data = pytest.mark.skipif(not trials.STROKE.exists(), reason="no real data here")
+needs_data = pytest.mark.skipif(not shared.SHARED.is_dir(), reason="no real data here")
 
 SMALL = "BAND(followed, 91, 181, 271)"
 STROKE = "BAND(followed, 8, 15, 31, 91, 181)"
@@ -87,8 +87,7 @@ def test_survival_of_real_trials_is_unbiased_and_covered(name, tmp_path):
     records.scanner.close()
     assert (exact == ask.tallied(codes_of(catalogue, frame))).all()
     truth = exactly(ask, exact)
-    folder = trials.STROKE if name == "stroke" else trials.SMALL
-    answers = EXACT[name](trials.answers_of(folder))
+    answers = EXACT[name](shared.answers_of(shared.STROKE if name == "stroke" else shared.TRIALS))
     times = ask.question.view.columns[-1].expression.reading.numbers
     assert truth == pytest.approx([answers[time] for time in times], abs=0.001)
     for epsilon in budgets:

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-import pandas as pd
 from pandas import DataFrame
 
 from queries.agreed.catalogue import Catalogue
 from queries.agreed.catalogue_file import read_catalogue
-from tests.distributions.pooled import SHARED
-
-SMALL = SHARED / "multicentre_trials_small"
-STROKE = SHARED / "ist_stroke_trial"
+from tests.distributions.shared import STROKE, TRIALS, rows_of
 
 
 def catalogue_of(high: int, groups: Mapping[str, tuple[str, ...]]) -> Catalogue:
@@ -39,15 +33,9 @@ codes = ["N", "Y"]
     return read_catalogue(source.encode(), "trial.toml")
 
 
-def answers_of(folder: Path) -> dict[str, Any]:
-    """Return the exact pooled answers that come with a data set."""
-    found: dict[str, Any] = json.loads((folder / "reference_answers.json").read_text())
-    return found
-
-
 def stroke() -> tuple[Catalogue, DataFrame]:
     """Return 15,850 patients of the stroke trial, followed for half a year and some for longer."""
-    source = pd.read_csv(STROKE / "ist_17_countries.csv.gz", encoding="latin-1", low_memory=False)
+    source = rows_of(STROKE)
     source = source[source.TD.notna()]
     found = DataFrame(
         {
@@ -66,7 +54,7 @@ def stroke() -> tuple[Catalogue, DataFrame]:
 
 def infections() -> tuple[Catalogue, DataFrame]:
     """Return the 128 patients of the interferon trial, until their first infection."""
-    source = pd.read_csv(SMALL / "survival_cgd.csv")
+    source = rows_of(TRIALS, "survival_cgd.csv")
     source = source[source.enum == 1]
     found = DataFrame(
         {
@@ -80,7 +68,7 @@ def infections() -> tuple[Catalogue, DataFrame]:
 
 def lung() -> tuple[Catalogue, DataFrame]:
     """Return the 228 patients of the lung cancer study, until death."""
-    source = pd.read_csv(SMALL / "survival_cancer.csv")
+    source = rows_of(TRIALS, "survival_cancer.csv")
     found = DataFrame(
         {
             "followed": source.time.astype(int),
@@ -93,7 +81,7 @@ def lung() -> tuple[Catalogue, DataFrame]:
 
 def transplants() -> tuple[Catalogue, DataFrame]:
     """Return the 137 patients of the bone marrow study, until death or relapse."""
-    source = pd.read_csv(SMALL / "KMsurv_bmt.csv")
+    source = rows_of(TRIALS, "KMsurv_bmt.csv")
     found = DataFrame(
         {
             "followed": source.t2.astype(int),

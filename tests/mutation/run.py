@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).resolve().parent / "checks.toml"
 PACKAGE = Path("protocols/farrsum")
 TESTS = Path("tests/protocols/farrsum")
-COPIED = ("protocols", "node", "coordinator", "queries", "farr", "tests", "pyproject.toml")
+COPIED = ("protocols", "node", "coordinator", "queries", "farr", "tests", "examples", "pyproject.toml")
 LONGEST = 300
 """Seconds after which the tests of one check are given up."""
 
