@@ -189,7 +189,7 @@ class Rows:
         if key.part == "month_of_year":
             found = when.dt.month.to_numpy(dtype=np.float64, na_value=np.nan) - 1
         elif key.part == "weekday":
-            found = when.dt.weekday.to_numpy(dtype=np.float64, na_value=np.nan)
+            found = when.dt.day_of_week.to_numpy(dtype=np.float64, na_value=np.nan)
         else:
             starts = np.array([day.toordinal() for day in period_starts(key)], dtype=np.float64)
             found = (np.searchsorted(starts, days, side="right") - 1).astype(np.float64)

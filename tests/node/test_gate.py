@@ -336,7 +336,7 @@ def test_only_the_link_speaks_and_only_through_the_gate():
     assert called == {
         "BlobsStub(channel).Offer(offer, metadata=METADATA)",
         "BlobsStub(channel).Put(self._parts(offer, blob, held), metadata=METADATA)",
-        "BlobsStub(channel).Get(request, timeout=left, metadata=METADATA)",
+        "BlobsStub(channel).Get(request, timeout=seconds, metadata=METADATA)",
     }
     source = ast.unparse(trees()["blobs.py"])
     assert "offer = self._gate.offer(upload)" in source

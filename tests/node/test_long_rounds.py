@@ -159,8 +159,8 @@ def test_a_small_model_of_many_products_is_long():
     assert work.is_long(training(replace(wide, wants=("gradient", "information"), weights=(1, 1))), 1 << 40)
 
 
-def test_a_round_that_is_turned_away_a_second_time_keeps_its_slot(home, authority, monkeypatch):  # noqa: F811
-    """Announced again when the queue is full, a round that is being answered is answered all the same."""
+def test_a_round_that_is_announced_again_takes_no_second_place(home, authority, monkeypatch):  # noqa: F811
+    """Also when the queue is full it is not turned away: it is being answered, and would be paid for in vain."""
     monkeypatch.setattr(long_rounds, "MOST_WAITING", 1)
 
     async def scene(convener, hospital):
@@ -170,12 +170,48 @@ def test_a_round_that_is_turned_away_a_second_time_keeps_its_slot(home, authorit
         await stream.announce(app())
         await until(lambda: apps.begun)
         await stream.announce(app())
-        assert (await stream.hear("refusal")).code == "busy"
+        await stream.announce(app(2, 2))
+        # Of the other round alone: the queue is full.
+        assert (await stream.hear("refusal")).announcement == announcements.tau(app(2, 2))
         await asyncio.sleep(0.05)
         assert len(hospital.rig.seats._held) == 1
         apps.go.set()
-        await stream.hear("upload")
+        assert await stream.hear("upload") == await stream.hear("upload")
         assert not hospital.rig.seats._held
+
+    assert play(authority, home, scene) == 0
+
+
+def test_after_a_cut_an_answer_waits_for_no_other_round(home, authority):  # noqa: F811
+    """Announced again behind others that wait, it leaves when it is there: at its turn it would be late, and paid."""
+
+    async def scene(convener, hospital):
+        gates, begun = [threading.Event(), threading.Event()], []
+
+        def scan(tally, _attributes, _tables):
+            begun.append(1)
+            assert gates[len(begun) - 1].wait(SOON)
+            return np.zeros(tally.entries, dtype=np.int64)
+
+        object.__setattr__(hospital.rig.answerer, "scan", scan)
+        rounds = [app(number, number, deadline=NOW + 600) for number in (1, 2)]
+        streams = []
+        for _ in range(2):
+            for before in streams:
+                before.end()
+            streams.append(stream := await visit(convener))
+            await stream.greet()
+            for each in rounds:
+                await stream.announce(each)
+            await until(lambda: begun)
+            await asyncio.sleep(0.1)
+        gates[0].set()
+        first = await stream.hear("upload")
+        assert checks.parse(Upload, first.body).announcement == announcements.tau(rounds[0])
+        assert not gates[1].is_set()
+        gates[1].set()
+        await stream.hear("upload")
+        assert len(begun) == 2
 
     assert play(authority, home, scene) == 0
 
