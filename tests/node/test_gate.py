@@ -340,7 +340,8 @@ def test_only_the_link_speaks_and_only_through_the_gate():
     }
     source = ast.unparse(trees()["blobs.py"])
     assert "offer = self._gate.offer(upload)" in source
-    assert "request = wanted(blob.digest, held)" in source
+    asking = {ast.unparse(node) for name, node in named if name == "_received"}
+    assert asking == {"self._received(channel, wanted(blob.digest, held), left)"}
     assert not {"open_connection", "create_connection", "unary_unary", "stream_stream"} & {name for name, _ in named}
 
 
