@@ -279,7 +279,7 @@ between 0 and 120, is told apart from the baselines by little: along that direct
 information, each round goes only part of the way to the fit, and the prior holds the rest. In the stroke trial in five
 strata (epsilon 1, nine rounds) the steepest slope, 3.1, falls short by 0.2 with an error of 0.6, and the baselines are
 too high to match; at epsilon 3 nothing of it is left. In twenty strata it falls short by 0.5 with an error of 0.9. The
-slopes' intervals cover nevertheless; of the baselines expect 85 to 100 %. More patients, a larger epsilon or fewer
+slopes' intervals cover nevertheless; of the baselines expect 70 to 100 %. More patients, a larger epsilon or fewer
 strata help.
 """
 
