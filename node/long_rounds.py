@@ -20,6 +20,9 @@ from protocols.wire_pb2 import NodeMessage, Signed
 MOST_WAITING = 16
 """Announcements of a kind that may wait for their turn; more are refused as busy."""
 
+MOST_AGAIN = 256
+"""Announcements of a kind, repeated ones too, that may wait for an answer; more are refused as busy."""
+
 EVEN = 0.1
 """Seconds: while an app runs, what the node says leaves whole multiples of it after what it answers."""
 
@@ -30,8 +33,10 @@ class _Lane:
     def __init__(self, name: str) -> None:
         self.desk = Desk(name)
         self.turn = asyncio.Lock()
-        self.taus: list[bytes] = []
-        """Of the rounds that are answered, or wait for it; a round that was announced twice is there twice."""
+        self.under_way: dict[bytes, asyncio.Task[NodeMessage]] = {}
+        """By tau, the rounds that are answered, or wait for it."""
+        self.waiting = 0
+        """Announcements that wait for one of them: more than there are rounds where some were repeated."""
 
 
 class LongRounds:
@@ -48,7 +53,7 @@ class LongRounds:
     @property
     def busy(self) -> bool:
         """Return whether an app runs, or is about to."""
-        return bool(self._apps.taus)
+        return bool(self._apps.under_way)
 
     def close(self) -> None:
         """Begin nothing else."""
@@ -58,8 +63,11 @@ class LongRounds:
     def reply(self, signed: Signed) -> asyncio.Task[NodeMessage]:
         """Return what the coordinator is to hear of an announcement, when it is there; it stands at the desk at once.
 
-        Whoever waits for it or not, what was begun goes on; the same announcement again takes its turn after that, and
-        finds the answer stored.
+        Whoever waits for it or not, what was begun goes on; the same announcement again, as after a cut, gets the same
+        answer at the same time. It takes no place of its own: a link that is cut often turns no round away, and no
+        answer that is there waits for other rounds. Tests:
+        tests/node/test_long_rounds.py::test_a_round_that_is_announced_again_takes_no_second_place,
+        tests/node/test_long_rounds.py::test_after_a_cut_an_answer_waits_for_no_other_round.
         """
         arrived = time.monotonic()
 
@@ -85,21 +93,32 @@ class LongRounds:
             return opened
         tau = announcements.tau(signed)
         lane = self._apps if opened.app else self._models
-        if len(lane.taus) >= MOST_WAITING:
-            if tau not in lane.taus:
+        answer = lane.under_way.get(tau)
+        if answer is None:
+            if len(lane.under_way) >= MOST_WAITING:
                 self._desk.ask(self._replier.answerer.seats.let_go, tau)
+                return self._replier.turn_away(tau)
+            answer = asyncio.ensure_future(self._placed(lane, tau, opened, arrived))
+            lane.under_way[tau] = answer
+        elif lane.waiting >= MOST_AGAIN:
             return self._replier.turn_away(tau)
-        lane.taus.append(tau)
+        lane.waiting += 1
         try:
-            answer = await self._in_turn(lane, opened, arrived)
+            return await asyncio.shield(answer)
+        finally:
+            lane.waiting -= 1
+
+    async def _placed(self, lane: _Lane, tau: bytes, begun: Begun, arrived: float) -> NodeMessage:
+        try:
+            answer = await self._in_turn(lane, begun, arrived)
             # Before it leaves the lane: an app's own answer leaves in even steps like all others.
             await self.even(arrived)
             return answer
         finally:
-            lane.taus.remove(tau)
+            del lane.under_way[tau]
 
     async def _in_turn(self, lane: _Lane, begun: Begun, arrived: float) -> NodeMessage:
-        queued = lane.turn.locked()
+        queued = len(lane.under_way) > 1
         async with lane.turn:
             if queued:
                 # Others were answered while this one waited: what would be in vain is not begun.

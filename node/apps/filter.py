@@ -29,11 +29,11 @@ _DENIED = MappingProxyType(
         # ptrace, pivot_root, chroot, mount, umount2, init_module, delete_module, kexec_load, add_key, request_key,
         # keyctl, unshare, perf_event_open, name_to_handle_at, open_by_handle_at, setns, process_vm_readv and _writev,
         # finit_module, bpf, userfaultfd; and what holds memory that no process is seen to hold: memfd_create, shmget,
-        # msgget, vmsplice
+        # msgget, vmsplice; and setsid, as a session of its own may come before others at the processor
         "x86_64": (101, 155, 161, 165, 166, 175, 176, 246, 248, 249, 250, 272, 298, 303, 304, 308, 310, 311, 313, 321,
-                   323, 319, 29, 68, 278),
+                   323, 319, 29, 68, 278, 112),
         "aarch64": (117, 41, 51, 40, 39, 105, 106, 104, 217, 218, 219, 97, 241, 264, 265, 268, 270, 271, 273, 280, 282,
-                    279, 194, 186, 75),
+                    279, 194, 186, 75, 157),
     }
 )  # fmt: skip
 _CLONE = MappingProxyType({"x86_64": 56, "aarch64": 220})

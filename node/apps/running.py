@@ -42,9 +42,6 @@ PLACE = "apps/running"
 FETCHING = 600.0
 """Seconds that a message may take to come."""
 
-BETWEEN = 30.0
-"""Seconds of the steps in which an app waits for one before it that was not over in time."""
-
 _log = logging.getLogger("node.apps")
 
 
@@ -85,7 +82,7 @@ class Apps:
     sleep: Callable[[float], object] | None = None
     """Waits; None: until ``stop`` is set, at most."""
     _workers: list[threading.Thread] = field(default_factory=list)
-    """The thread of the last call."""
+    """The threads of calls that were not over in time, and that of the last call."""
 
     def __call__(self, step: AppStep, rows: AppRows) -> NDArray[np.int64]:
         """Return the app's clipped update in whole units, ``step.entries`` long.
@@ -95,22 +92,30 @@ class Apps:
 
         Guarantee: once the app has started, this returns a vector of ``step.entries`` whole numbers whose L2 norm is
         at most ``BOUND_UPDATE``, ``seconds`` and ``settling`` after the start, neither earlier nor later, whatever the
-        app does: what is not ready then is zeros. Tests:
+        app does, or did in the round before: what is not ready then is zeros. Tests:
         tests/redteam/test_apps_attacked.py::test_a_hostile_app_leaves_zeros_or_a_clipped_vector,
         tests/redteam/test_apps_attacked.py::test_the_answer_leaves_at_a_time_that_no_app_decides,
         tests/node/test_apps_allowed.py::test_what_is_not_ready_at_the_agreed_moment_is_zeros_at_that_moment.
         """
-        self._see_last_one_off()
         files, message, sent = self._ready(step)
         memory = self.rules().most_bytes
         begun = self.monotonic()
         at = int(self.clock())
         _log.info("an app starts", extra={"app": step.app.hex()})
+        before = tuple(worker for worker in self._workers if worker.is_alive())
         call = _Call(
-            apps=self, step=step, rows=rows, files=files, message=message, sent=sent, begun=begun, memory=memory
+            apps=self,
+            step=step,
+            rows=rows,
+            files=files,
+            message=message,
+            sent=sent,
+            begun=begun,
+            memory=memory,
+            before=before,
         )
         worker = threading.Thread(target=call.make, name="node-app", daemon=True)
-        self._workers[:] = [worker]
+        self._workers[:] = [*before, worker]
         worker.start()
         worker.join(max(0.0, lasting(step) - (self.monotonic() - begun)))
         took = self.monotonic() - begun
@@ -118,28 +123,16 @@ class Apps:
         made = _TOO_LATE if worker.is_alive() else call.made
         self._tell(step, at=at, took=took, made=made)
         if (left := lasting(step) - (self.monotonic() - begun)) > 0:
-            self._wait(left)
+            (self.sleep or self.stop.wait)(left)
         _log.info("an app's time is over", extra={"app": step.app.hex()})
-        self._insist_on_going_on()
+        if self.stop.is_set():
+            # Whatever the app did: that the node ends is its operator's doing.
+            raise Rejected("unavailable", "the node ends")
         return np.zeros(step.entries, dtype=np.int64) if made.vector is None else made.vector
 
     def sweep(self) -> None:
         """Remove what the app of a node that was killed left behind: without a sandbox, its rows."""
         shutil.rmtree(self.home / PLACE, ignore_errors=True)
-
-    def _see_last_one_off(self) -> None:
-        """Wait for an app that was not over at its agreed moment, in steps so long that they tell next to nothing."""
-        while any(worker.is_alive() for worker in self._workers):
-            self._wait(BETWEEN)
-            self._insist_on_going_on()
-
-    def _wait(self, seconds: float) -> None:
-        (self.sleep or self.stop.wait)(seconds)
-
-    def _insist_on_going_on(self) -> None:
-        if self.stop.is_set():
-            # Whatever the app did: that the node ends is its operator's doing.
-            raise Rejected("unavailable", "the node ends")
 
     def place(self) -> Path:
         """Return where the folder of an app that runs is made."""
@@ -197,11 +190,20 @@ class _Call:
     sent: bytes
     begun: float
     memory: int
+    before: tuple[threading.Thread, ...]
     made: _Made = _FAILED
+
+    @property
+    def left(self) -> float:
+        """Return how many seconds of the app's time are left."""
+        return self.step.seconds - (self.apps.monotonic() - self.begun)
 
     def make(self) -> None:
         """Run the app and read what it replied. Never raises."""
         try:
+            if not self._alone():
+                self.made = _TOO_LATE
+                return
             outcome = self._outcome()
             self.made = _Made(ending=outcome.ending, said=outcome.said)
             if outcome.reply is not None:
@@ -211,6 +213,15 @@ class _Call:
             self.made = _Made(ending=error.code, detail=error.detail, said=self.made.said)
         except Exception as error:  # noqa: BLE001  whatever it is, it may depend on a row, and must not show
             self.made = _Made(ending="failed", detail=f"{type(error).__name__}: {error}", said=self.made.said)
+
+    def _alone(self) -> bool:
+        """Wait for apps whose end took longer than agreed, within this one's time; return whether all are over.
+
+        That they are not may be their doing, and may depend on a row: nobody is to see it by when this one is over.
+        """
+        for worker in self.before:
+            worker.join(max(0.0, self.left))
+        return not any(worker.is_alive() for worker in self.before)
 
     def _outcome(self) -> sandbox.Outcome:
         apps, described = self.apps, about(self.files)
@@ -228,7 +239,7 @@ class _Call:
         )
         return sandbox.run(
             job,
-            self.step.seconds - (apps.monotonic() - self.begun),
+            self.left,
             sandbox=not sandbox.why_none(),
             hidden=apps.hidden,
             stop=apps.stop,

@@ -27,7 +27,11 @@ LABEL = "farr1/run-approval"
 CODE = "wrong-run"
 """Of protocols/codes.py: what a round is refused or withheld with that does not fit its run."""
 
+REPEATS = 2
+"""Answers for each round of a run, on average: one, and another where its release was lost."""
+
 OTHERS = "an earlier round of the run was of another design, length or price"
+ALIKE = "no earlier round of the run was of another design, length or price"
 NEW_RUN = "the analyst can ask the rest as a new run"
 
 
@@ -75,11 +79,13 @@ def checks(request: Request, trained: Trained) -> Iterator[Check]:
     """Yield what a round's run says of it, by what was charged of the run at this hospital; nothing without a run.
 
     A round that is asked again, because its release was lost, takes no second place among the rounds: what it costs is
-    counted again, so that no price that was approved is exceeded by repeating.
+    counted again, so that no price that was approved is exceeded by repeating. An app may answer differently each time
+    that it is asked the same, so answers are counted as well: at most ``REPEATS`` times as many as rounds.
 
     Guarantee: the first round that is charged fixes design, length and price of a run, and no more rounds are
-    charged, nor more units together, whoever approves. Tests:
+    charged, nor more units together, nor ever more answers, whoever approves. Tests:
     tests/redteam/test_runs_attacked.py::test_more_rounds_than_the_run_has,
+    tests/redteam/test_runs_attacked.py::test_one_round_asked_for_ever,
     tests/redteam/test_runs_attacked.py::test_a_price_that_creeps.
     """
     run = request.run
@@ -88,7 +94,7 @@ def checks(request: Request, trained: Trained) -> Iterator[Check]:
     yield Check(
         rule="run",
         holds=not trained.others,
-        told=OTHERS,
+        told=OTHERS if trained.others else ALIKE,
         code=CODE,
         remedy=NEW_RUN,
     )
@@ -103,6 +109,13 @@ def checks(request: Request, trained: Trained) -> Iterator[Check]:
         rule="run.price",
         holds=trained.units + request.rho_units <= run.rho_units,
         told=lambda: f"costs {priced(request.rho_units)}, left {priced(max(0, run.rho_units - trained.units))}",
+        code=CODE,
+        remedy=NEW_RUN,
+    )
+    yield Check(
+        rule="run.repeats",
+        holds=trained.answers < REPEATS * run.rounds,
+        told=f"the run was answered {trained.answers} times, at most {REPEATS} for each of its {run.rounds} rounds",
         code=CODE,
         remedy=NEW_RUN,
     )

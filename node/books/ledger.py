@@ -97,9 +97,11 @@ class Trained:
     """For everything that was answered of the run, in ledger units: each answer counts, however often it was asked."""
     others: int
     """Of the answers, how many said another design, length or price of the run than is asked about."""
+    answers: int
+    """How many there were; a round that was asked several times counts as often."""
 
 
-NO_ROUND = Trained(rounds=0, units=0, others=0)
+NO_ROUND = Trained(rounds=0, units=0, others=0, answers=0)
 """Of a run none of whose rounds was charged."""
 
 
@@ -160,15 +162,15 @@ class Ledger:
         run = request.run
         if run is None:
             return NO_ROUND
-        rounds, units, others = self.connection.execute(
+        rounds, units, others, answers = self.connection.execute(
             "SELECT count(DISTINCT nullif(coalesce(json_extract(evidence, '$.run.turn'), number), ?)), "
             "coalesce(sum(units), 0), coalesce(sum(json_extract(evidence, '$.run.design') != ? "
-            "OR json_extract(evidence, '$.run.rounds') != ? OR json_extract(evidence, '$.run.units') != ?), 0) "
-            "FROM charges WHERE json_valid(evidence) AND json_extract(evidence, '$.run.id') = ? "
+            "OR json_extract(evidence, '$.run.rounds') != ? OR json_extract(evidence, '$.run.units') != ?), 0), "
+            "count(*) FROM charges WHERE json_valid(evidence) AND json_extract(evidence, '$.run.id') = ? "
             "AND analyst = ? AND units > 0",
             (_turn(request, run), run.design.hex(), run.rounds, run.rho_units, run.id.hex(), request.analyst),
         ).fetchone()
-        return Trained(rounds=int(rounds), units=int(units), others=int(others))
+        return Trained(rounds=int(rounds), units=int(units), others=int(others), answers=int(answers))
 
     def stored(self, tau: bytes) -> bytes | None:
         """Return the upload that already answered this announcement, byte for byte, or None."""

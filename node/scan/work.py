@@ -6,6 +6,7 @@ and an app as long as it says.
 
 from __future__ import annotations
 
+from queries.asked.check_step import work_of
 from queries.asked.plan import AppStep, Plan, Step
 
 LONG = 20_000_000
@@ -31,4 +32,4 @@ def work(step: Step) -> int:
     """Return the units of work that one row takes: measured, to a factor of two."""
     numbers = len(step.point)
     products = numbers * numbers // 16 if "information" in step.wants else 0
-    return numbers * len(step.wants) + products
+    return work_of(step) * len(step.wants) + products

@@ -84,7 +84,7 @@ def check(plan: Plan, catalogue: Catalogue) -> None:
     for part in plan.parts:
         _check_part(part, catalogue)
     check_alone(plan)
-    check_work(plan, catalogue)
+    check_work(plan)
     _check_unlike(plan.parts, "parts")
     tally(plan, catalogue)
 

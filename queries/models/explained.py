@@ -38,11 +38,15 @@ def pooled_loss(losses: list[tuple[Floats, float]]) -> tuple[Floats, float]:
     return mean, 1 / precision
 
 
-def varies(step: Step, fitted: Fitted, curved: Curvature, losses: list[tuple[Floats, float]]) -> Varies | None:
+def varies(
+    step: Step, fitted: Fitted, curved: Curvature, losses: list[tuple[Floats, float]], penalty: float = 0.0
+) -> Varies | None:
     """Return the variance of a linear model's outcome: of its predictions, and of what they leave; None: hidden.
 
     With S the covariance of the columns and t the slopes it is t' S t and twice the loss. Of t' S t the noise of the
-    slopes is taken off, by which it is too large on average: the trace of S by their covariance.
+    slopes is taken off, by which it is too large on average: the trace of S by their covariance. With a penalty what
+    they leave goes along with what they predict: at the fit the columns' products with the residuals are the penalty
+    times t, so twice that times t, a row, is part of it as well.
     """
     loss, variance = pooled_loss(losses)
     mean, error = mean_loss(step, loss, variance)
@@ -57,13 +61,17 @@ def varies(step: Step, fitted: Fitted, curved: Curvature, losses: list[tuple[Flo
     along = spread @ slopes
     predicted = max(float(slopes @ along - np.trace(spread @ noise[1:, 1:])), 0.0)
     left = max(2 * mean / rows, 0.0)
+    ridge = 2 * penalty / counted
+    along_both = ridge * max(float(slopes @ slopes - np.trace(noise[1:, 1:])), 0.0)
+    steep = 2 * (along + ridge * slopes)
     errors = (
-        2 * sqrt(float(along @ (noise + sampling)[1:, 1:] @ along)),
+        sqrt(float(steep @ (noise + sampling)[1:, 1:] @ steep)),
         sqrt(curved.variance) * float(slopes @ slopes) / counted,
         2 * error / rows,
-        left * sqrt(2 / counted),
+        # By chance, as of normal columns and residuals: how far either spreads among these rows.
+        hypot(predicted, left) * sqrt(2 / counted),
     )
-    return Varies(variance=predicted + left, error=hypot(*errors), rows=rows)
+    return Varies(variance=predicted + left + along_both, error=hypot(*errors), rows=rows)
 
 
 def r_squared(step: Step, outcome: Varies | None, loss: Floats, variance: float) -> Figure:

@@ -144,7 +144,7 @@ def glm(model: Model, shape: Shape) -> Training:
         raise ValueError("a run without turns")
     if progress.curved is None:
         return (yield from evaluated(model, shape, finished, None))
-    known = varies(model.step, finished, progress.curved, progress.losses) if kind == "linear" else None
+    known = varies(model.step, finished, progress.curved, progress.losses, model.penalty) if kind == "linear" else None
     return (yield from evaluated(model, shape, finished, progress.curved.matrix, known))
 
 

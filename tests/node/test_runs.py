@@ -160,7 +160,7 @@ def test_the_limits_on_one_question_are_on_a_whole_run():
     for name, outcome in (("most_units_per_question", Outcome.WITHHELD), ("approval_above_units", Outcome.HELD)):
         assert ruling(replace(GOOD, **{name: TOTAL - 1})).outcome is outcome
         assert ruling(replace(GOOD, **{name: TOTAL})).outcome is Outcome.ALLOWED
-        later = Trained(rounds=2, units=2 * EACH, others=0)
+        later = Trained(rounds=2, units=2 * EACH, others=0, answers=2)
         assert ruling(replace(GOOD, **{name: TOTAL - 1}), trained=later).outcome is outcome
         assert ruling(replace(GOOD, **{name: EACH}), replace(round_(), run=None)).outcome is Outcome.ALLOWED
 
@@ -180,26 +180,28 @@ def test_a_run_that_does_not_fit_as_a_whole_is_not_begun(rule):
     found = ruling(tight)
     assert (found.outcome, found.rule, found.code) == (Outcome.WITHHELD, rule, "budget")
     assert ruling(replace(GOOD, **{name: value(TOTAL)})).outcome is Outcome.ALLOWED
-    assert ruling(tight, trained=Trained(rounds=1, units=EACH, others=0)).outcome is Outcome.ALLOWED
+    assert ruling(tight, trained=Trained(rounds=1, units=EACH, others=0, answers=1)).outcome is Outcome.ALLOWED
     narrow = replace(GOOD, **{name: value(EACH - 1)})
-    assert ruling(narrow, trained=Trained(rounds=1, units=EACH, others=0)).code == "budget"
+    assert ruling(narrow, trained=Trained(rounds=1, units=EACH, others=0, answers=1)).code == "budget"
 
 
 RUN_RULES = {
-    "run": Trained(rounds=1, units=EACH, others=1),
-    "run.rounds": Trained(rounds=ROUNDS, units=0, others=0),
-    "run.price": Trained(rounds=1, units=TOTAL - EACH + 1, others=0),
+    "run": Trained(rounds=1, units=EACH, others=1, answers=1),
+    "run.rounds": Trained(rounds=ROUNDS, units=0, others=0, answers=ROUNDS),
+    "run.price": Trained(rounds=1, units=TOTAL - EACH + 1, others=0, answers=1),
+    "run.repeats": Trained(rounds=1, units=0, others=0, answers=2 * ROUNDS),
 }
 
 
 @pytest.mark.parametrize("rule", RUN_RULES)
 def test_each_rule_of_a_run_stands_against_a_round(rule):
-    """Another claim, one round too many, or one unit too much: withheld with a code of its own and a remedy."""
+    """Another claim, one round, unit or answer too many: withheld with a code of its own and a remedy."""
     found = ruling(trained=RUN_RULES[rule])
     assert (found.outcome, found.rule, found.code) == (Outcome.WITHHELD, rule, "wrong-run")
     assert found.code in ADVICE
     assert "new run" in found.remedy
-    assert ruling(trained=Trained(rounds=ROUNDS - 1, units=TOTAL - EACH, others=0)).outcome is Outcome.ALLOWED
+    last = Trained(rounds=ROUNDS - 1, units=TOTAL - EACH, others=0, answers=2 * ROUNDS - 1)
+    assert ruling(trained=last).outcome is Outcome.ALLOWED
 
 
 def test_a_run_that_is_too_dear_for_the_budget_answers_zeros_from_its_first_round(tmp_path):
@@ -261,7 +263,8 @@ def test_rounds_are_charged_one_by_one_and_name_their_run(tmp_path):
         assert notes(rig, round_(number, at(number, 0, 0)), number) == ()
     ledger = Ledger(connection=rig.connection)
     charges = list(ledger.charges())
-    assert ledger.trained(round_(3)) == Trained(rounds=2, units=sum(each.units for each in charges), others=0)
+    units_ = sum(each.units for each in charges)
+    assert ledger.trained(round_(3)) == Trained(rounds=2, units=units_, others=0, answers=2)
     assert ledger.trained(request()) == NO_ROUND
     named = [json.loads(each.evidence)["run"] for each in charges]
     assert [(each["id"], each["round"], each["rounds"], each["units"]) for each in named] == [
@@ -314,7 +317,7 @@ def test_a_round_that_is_asked_again_is_one_round_and_charged_twice(tmp_path):
     first, second = ledger.charges()
     assert first.units == second.units > 0
     asked = round_(9, run={"round": 2}, **cheap)
-    assert ledger.trained(asked) == Trained(rounds=1, units=2 * first.units, others=0)
+    assert ledger.trained(asked) == Trained(rounds=1, units=2 * first.units, others=0, answers=2)
     assert ledger.trained(round_(9, run={"round": 1}, **cheap)).rounds == 0
     assert ledger.trained(round_(9, at(1, 0, 0), run={"round": 1}, **cheap)).rounds == 1
     for slot, number in ((3, 2), (4, 3), (5, 3)):

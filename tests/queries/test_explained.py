@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from queries.asked.plan import NumberTerm, Split, Step
+from queries.models.belief import curvature
 from queries.models.clipping import MOST_SQUARE
 from queries.models.clips import natural_clips
 from queries.models.design import Design
-from queries.models.explained import Varies, r_squared
+from queries.models.explained import Varies, r_squared, varies
 from queries.models.fitted import Fitted
 from queries.models.shape import Shape
 from queries.models.training import Model
@@ -33,7 +34,9 @@ def rows_of(chance: np.random.Generator, patients: int, rows: int) -> Design:
     )
 
 
-def fitted_to(design: Design, held: Design, chance: np.random.Generator, noise: float, rows: int) -> Fitted:
+def fitted_to(
+    design: Design, held: Design, chance: np.random.Generator, noise: float, rows: int, penalty: float = 0.0
+) -> Fitted:
     """Return a run's model: in every sum noise of ``noise`` patients, over the root of the turn's and sum's share."""
     terms = tuple(NumberTerm(column=name) for name in "abc")
     step = Step(
@@ -42,7 +45,7 @@ def fitted_to(design: Design, held: Design, chance: np.random.Generator, noise: 
     )  # fmt: skip
     clip, reach = natural_clips(step, rows)
     held_out = Split(folds=5, first=0, last=0)
-    model = Model(step=replace(step, clip=clip, reach=reach), held_out=held_out)
+    model = Model(step=replace(step, clip=clip, reach=reach), held_out=held_out, penalty=penalty)
     return trained(model, SHAPE, design, chance, noise, held=held)
 
 
@@ -57,6 +60,19 @@ def test_the_share_that_is_explained_is_that_of_the_population(rows) -> None:
     assert found.high - found.low < 0.2
 
 
+def test_a_penalty_takes_nothing_off_the_outcomes_variance() -> None:
+    """Slopes of half their size leave residuals that go along with what they predict."""
+    chance, patients = np.random.default_rng(7), 6000
+    fitted = fitted_to(
+        rows_of(chance, patients, 1), rows_of(chance, 1500, 1), chance, 0.02, 1, penalty=patients * COLUMN**2
+    )
+    explained = COLUMN**2 * float(SLOPES[1:] @ SLOPES[1:])
+    assert fitted.coefficients[1:] == pytest.approx(SLOPES[1:] / 2, abs=0.03)
+    found = fitted.evaluation.figure("r_squared")
+    missed = SPREAD**2 + explained / 4
+    assert found.value == pytest.approx(1 - missed / (explained + SPREAD**2), abs=0.05)
+
+
 def test_intervals_of_the_explained_share_cover_it_with_noise() -> None:
     """Of 60 runs on other patients each, 52 or more contain it; the noise is much of their width."""
     chance = np.random.default_rng(4)
@@ -69,6 +85,29 @@ def test_intervals_of_the_explained_share_cover_it_with_noise() -> None:
         widths.append(found.high - found.low)
     assert 52 <= inside <= 60
     assert 0.1 < np.median(widths) < 1.5
+
+
+def test_the_error_of_an_outcomes_variance_is_what_samples_say() -> None:
+    """Of an outcome that is mostly explained: which patients there are moves how far columns spread, too."""
+    chance, patients, slopes = np.random.default_rng(6), 400, np.array([0.05, 0.5, -0.3, 0.2])
+    left, found = 0.05**2, []
+    step = Step(
+        model="linear", outcome=NumberTerm(column="y"), terms=(NumberTerm(column="a"),), clip=1, reach=1, point=(),
+        wants=("loss",), weights=(1,),
+    )  # fmt: skip
+    for _ in range(400):
+        x = np.column_stack([np.ones(patients), chance.normal(0, 0.3, (patients, 3))])
+        y = x @ slopes + chance.normal(0, np.sqrt(left), patients)
+        information = x.T @ x
+        fit = np.linalg.solve(information, x.T @ y)
+        loss = np.array([patients, float(((y - x @ fit) ** 2).sum()) / 2])
+        fitted = Fitted(
+            kind="linear", names=("", "", "", ""), coefficients=fit, noise_covariance=1e-12 * np.eye(4),
+            sampling_covariance=left * np.linalg.inv(information), contributors=5, history=(), finished=True, notes=(),
+        )  # fmt: skip
+        found.append(varies(step, fitted, curvature(information, 1e-9), [(loss, 1e-9)]))
+    spread = np.std([each.variance for each in found])
+    assert np.mean([each.error for each in found]) == pytest.approx(spread, rel=0.15)
 
 
 def test_no_loss_that_is_shown_is_one_that_cannot_be() -> None:

@@ -316,14 +316,14 @@ def test_the_largest_network_is_judged_quickly(wide):
     """20,000 weights, written in full, fit into a plan and are read and checked in moments."""
     bands = BandKey(column="age", starts=tuple(range(16)))
     one = Bound(rows=1, groups=1)
-    layers = (Layer(kind="linear", width=1052), Layer(kind="linear", width=3))
-    step = replace(NETWORK, layers=layers, terms=(bands,), point=(-(1 << 40),) * 19_991)
+    layers = (Layer(kind="linear", width=1049), Layer(kind="linear", width=3))
+    step = replace(NETWORK, layers=layers, terms=(bands,), point=(-(1 << 40),) * 19_934)
     data = encode(round_of(wide.digest, step, bound=one))
     start = time.process_time()
     check(decode(Plan, data), wide)
     assert time.process_time() - start < 2
-    layers = (Layer(kind="linear", width=1053), Layer(kind="linear", width=3))
-    step = replace(step, layers=layers, point=(-(1 << 40),) * 20_010)
+    layers = (Layer(kind="linear", width=1050), Layer(kind="linear", width=3))
+    step = replace(step, layers=layers, point=(-(1 << 40),) * 19_953)
     with pytest.raises(PlanError, match="network") as refused:
         check(round_of(wide.digest, step, bound=one), wide)
     assert refused.value.code == "plan"
@@ -331,7 +331,7 @@ def test_the_largest_network_is_judged_quickly(wide):
 
 
 def test_the_work_that_a_network_makes_is_bounded_by_patient(wide):
-    """By its weights, by the numbers that are bent, and by the rows of a patient; all of them public."""
+    """By its weights, by the numbers that are bent, by its classes and by the rows of a patient; all of them public."""
     one, more = Bound(rows=1, groups=1), Bound(rows=5, groups=5)
 
     def asked(width: int, kinds: int, bound: Bound) -> Plan:
@@ -340,28 +340,31 @@ def test_the_work_that_a_network_makes_is_bounded_by_patient(wide):
         step = replace(NETWORK, layers=layers, terms=(AGE,), point=(0,) * (5 * width + 3))
         return round_of(wide.digest, step, bound=bound)
 
-    for width, kinds in ((3999, 0), (952, 1), (110, 11)):
+    for width, kinds in ((3989, 0), (949, 1), (110, 11)):
         check(asked(width, kinds, one), wide)
         with pytest.raises(PlanError, match="work"):
             check(asked(width + 1, kinds, one), wide)
         with pytest.raises(PlanError, match="work"):
             check(asked(width, kinds, more), wide)
-        check(asked(width // 5 - 1, kinds, more), wide)
+        check(asked(width // 5 - 10, kinds, more), wide)
 
 
 def test_a_network_at_the_limit_takes_seconds():
     """Of networks that are as much work as may be, 10,000 patients take some seconds of one core, not minutes."""
     chance, patients = np.random.default_rng(1), 300
-    for columns, widths, kinds in ((64, (128, 64), 1), (4, (3333,), 0), (1, (1050,), 1), (1, (111,), 11)):
+    networks = ((64, (128, 64), 1, 0), (4, (3333,), 0, 0), (1, (1050,), 1, 0), (1, (111,), 11, 0), (3, (), 0, 1000))
+    for columns, widths, kinds, classes in networks:
         bent = tuple(
             (Layer(kind="linear", width=width), *[Layer(kind="gelu", width=width)] * kinds) for width in widths
         )
-        layers = (*chain.from_iterable(bent), Layer(kind="linear", width=1))
-        shape = Shape(columns=columns, layers=layers)
-        work = shape.width + check_step.BENT * sum(layer.width for layer in layers if layer.kind != "linear")
-        assert 0.9 * check_step.MOST_WORK < work <= check_step.MOST_WORK
+        layers = (*chain.from_iterable(bent), Layer(kind="linear", width=max(1, classes)))
+        shape = Shape(columns=columns, layers=layers, classes=classes)
         point = tuple(np.rint(0.1 * chance.standard_normal(shape.width) * POINT).astype(int).tolist())
-        step = replace(NETWORK, outcome=DIED, layers=layers, point=point, wants=("gradient", "loss"), weights=(19, 1))
+        outcome = CodeKey(column="way") if classes else DIED
+        step = replace(
+            NETWORK, outcome=outcome, layers=layers, point=point, wants=("gradient", "loss"), weights=(19, 1)
+        )
+        assert 0.9 * check_step.MOST_WORK < check_step.work_of(step) <= check_step.MOST_WORK
         design = Design(
             starts=np.arange(patients),
             x=chance.uniform(-1, 1, (patients, columns)),

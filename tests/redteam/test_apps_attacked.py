@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -367,7 +368,7 @@ def test_memory_in_the_kernel_counts_as_held() -> None:
     child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert child.stdout.read(1) == b"1"
-        assert sandbox._sockets(child.pid) == 100
+        assert sandbox._opened(child.pid) == (100, 103)
         assert (before := sandbox._held((child.pid,))) >= 100 * sandbox._SOCKET
         child.stdin.write(b"1")
         child.stdin.flush()
@@ -377,6 +378,40 @@ def test_memory_in_the_kernel_counts_as_held() -> None:
     finally:
         child.communicate(b"1")
     assert sandbox._held((child.pid,)) == 0
+
+
+@needs_sandbox
+def test_an_app_keeps_a_bounded_number_of_files_open(hospital: Hospital) -> None:
+    """Of all of its processes together, each of which the node has to look at many times a second.
+
+    Gained: a node that answers slower because of one patient, and ends the app so late that the next one waits.
+    """
+    assert hospital.run("train.opens").tolist() == [0], hospital.report.said
+    assert hospital.report.ending == "too large"
+    assert alive() == []
+
+
+@needs_sandbox
+def test_looking_after_an_app_takes_no_more_than_a_third_of_a_processor(
+    hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a look takes: of an app's many processes, and of those of a busy machine.
+
+    Gained: the same.
+    """
+    looks, family = [], sandbox._family
+
+    def slowly(first: int) -> list[int]:
+        looks.append(time.monotonic())
+        time.sleep(0.03)
+        return family(first)
+
+    monkeypatch.setattr(sandbox, "_family", slowly)
+    hospital.run("train.metrics")
+    assert hospital.report.ending == "answered"
+    assert len(looks) > 3
+    # The last one may have been followed by none, or by one at the end of the app's time.
+    assert min(after - before for before, after in pairwise(looks[:-1])) >= 0.09
 
 
 @needs_sandbox

@@ -121,6 +121,7 @@ def test_one_round_asked_for_ever(free, rig):
     """The same turn under ever new requests, as if its release had been lost each time.
 
     Gained: for one word, an average in which the noise vanishes. Each answer is charged, and their sum is the run's.
+    Or, cheap as they come, another answer each hour of an app that looks at the clock, and the hospital's machine.
     """
     decide(rig)
     for node in (rig, free):
@@ -129,6 +130,10 @@ def test_one_round_asked_for_ever(free, rig):
             assert notes(node, round_(number, run={"round": 1}, rho_units=TOTAL // asked), 1 + number) == ()
         assert notes(node, round_(asked, run={"round": 1}, rho_units=TOTAL // asked), 1 + asked) == TOO_DEAR
         assert Ledger(connection=node.connection).spent() <= TOTAL
+    cheap = {"run": {"round": 1, "id": b"c" * 16}, "rho_units": TOTAL // 100}
+    for number in range(2 * ROUNDS):
+        assert notes(free, round_(20 + number, **cheap), 8 + number) == ()
+    assert notes(free, round_(40, **cheap), 8 + 2 * ROUNDS) == NO
 
 
 def test_a_price_that_creeps(free, rig):

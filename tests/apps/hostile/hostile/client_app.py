@@ -148,7 +148,7 @@ def forks(message: Message, _context: Context) -> Message:
     for number in range(6):
         if os.fork() == 0:
             if number % 2:
-                os.setsid()
+                os.setpgid(0, 0)
                 if os.fork():
                     os._exit(0)
             for caught in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -299,6 +299,19 @@ def sockets(message: Message, _context: Context) -> Message:
     return got_away(message, ["memory of the kernel"])
 
 
+@app.train("opens")
+def opens(message: Message, _context: Context) -> Message:
+    """Keep thousands of files open, in many processes: whoever looks after the app has all of them to look at."""
+    for _ in range(15):
+        if os.fork() == 0:
+            break
+    with contextlib.suppress(OSError):
+        while True:
+            os.open("/dev/null", os.O_RDONLY)
+    time.sleep(20)
+    return got_away(message, ["descriptors"])
+
+
 @app.train("files")
 def files(message: Message, _context: Context) -> Message:
     """Make so many empty files that the kernel's own memory for them runs out."""
@@ -330,6 +343,21 @@ def eager(message: Message, _context: Context) -> Message:
         with contextlib.suppress(OSError):
             attempt()
             done.append(name)
+    # Many systems share the processor by session first: within its own, nothing is behind anything.
+    with contextlib.suppress(OSError):
+        if "nice 19" not in Path("/proc/self/autogroup").read_text():
+            done.append("no further behind than other sessions")
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text("0")
+        done.append("forward with its session")
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(OSError):
+            os.setsid()
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        done.append("forward in a session of its own")
     with contextlib.suppress(OSError):
         if Path("/proc/self/oom_score_adj").read_text().strip() != "1000":
             done.append("not the first to be ended")
