@@ -6,6 +6,7 @@ import importlib
 import re
 import secrets
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from queries.cost.accounting import rho_of, units
 MODEL = "model.safetensors"
 """The last model of a run, in the run's folder."""
 
-RUNS = "app-runs"
+RUNS = kept.RUNS
 """The folder of an analyst's home in which runs are kept."""
 
 Connect = Callable[[Settings, Kept], Rounds]
@@ -91,6 +92,7 @@ def resume(folder: Path, home: Path, identifier: str) -> tuple[Settings, Kept]:
             _("no run of an app is called {id}").format(id=identifier)
             if not found
             else _("several runs begin with {id}").format(id=identifier),
+            remedy=_("list them: farr models list"),
         )
     app, before = settings.read(folder), kept.read(found[0])
     if app.digest.hex() != before.app:
@@ -118,7 +120,8 @@ def run(folder: Path, begun: tuple[Settings, Kept], connect: Connect, told: Told
 
 
 def _run(folder: Path, app: Settings, keeping: Kept, connect: Connect, told: Told) -> Ran:
-    last: list[ArrayRecord] = []
+    # One model at a time: of a large one all rounds' together would not fit.
+    last: deque[ArrayRecord] = deque(maxlen=1)
     stopped: FarrError | None = None
     with adapter.task(keeping.number), only_linear(last.append), _importable(folder, app.component):
         grid = FarrGrid(connect(app, keeping), app, keeping, config=keeping.config, told=told)

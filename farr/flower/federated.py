@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -14,7 +15,7 @@ from farr.channel import Line
 from farr.client import Federation
 from farr.errors import FarrError
 from farr.flower.kept import Kept
-from farr.flower.rounds import Outcome, Round, RoundFailedError
+from farr.flower.rounds import LOOK, Outcome, Round, RoundFailedError, RoundRefusedError
 from farr.flower.settings import Settings
 from farr.membership import home as homes
 from farr.questions import opening, submitted
@@ -23,12 +24,14 @@ from farr.questions.opening import Opened
 from farr.questions.states import PASSING, RequestState
 from farr.texts import _
 from farr.training.budget import check_budget
-from farr.training.refused import ended, may_have_charged
+from farr.training.refused import ended, explained, is_in_doubt, may_have_charged, stated
+from protocols.errors import Rejected
 from protocols.request import Run
 from queries.asked.design import design_of
 from queries.asked.plan import EVERYTHING, ONE, Aggregate, AppStep, Part, Plan
 from queries.asked.question import Question
 from queries.asked.view import AggregateTerm, Output, Pages, View
+from queries.errors import QueryError
 from queries.models.clipping import BOUND_UPDATE
 from queries.sql import read as read_sql
 from queries.statistics.app import update_unit
@@ -63,6 +66,14 @@ class Federated:
         """
         if self._asked(request) is not None:
             return
+        try:
+            self._hand_in(asked, request)
+        except (FarrError, QueryError, Rejected) as error:
+            if is_in_doubt(error):
+                raise
+            raise RoundRefusedError(stated(error)) from error
+
+    def _hand_in(self, asked: Round, request: bytes) -> None:
         sent = asked.sent
         self._insist_alike(asked)
         plan = self._plan(sent.kind, sent.digest, len(sent.data), sent.entries, asked.clip)
@@ -93,23 +104,24 @@ class Federated:
 
     def wait(self, request: bytes, seconds: float | None, held: Callable[[], None]) -> Outcome:
         """Wait for the verified release of a round; see ``Rounds``."""
-        last: list[bool] = []
+        clock = _Clock()
 
         def told(state: RequestState) -> None:
             is_held = state.state == "waiting" and state.held > 0
-            if is_held and not (last and last[-1]):
-                held()
-            last.append(is_held)
+            if clock.stands != is_held:
+                clock.stand(still=is_held)
+                if is_held:
+                    held()
 
         while True:
+            left = None if seconds is None else max(seconds - clock.counted(), LEAST_WAIT)
             try:
-                opened = self._federation.opened(request, None if seconds is None else max(seconds, LEAST_WAIT), told)
+                opened = self._federation.opened(request, left, told)
             except FarrError as error:
-                # The clock stands still while somebody has to look at the run.
-                if error.code == "timeout" and last and last[-1] and seconds and seconds > 1:
+                if error.code == "timeout" and seconds is not None and LOOK < seconds > clock.counted() + LEAST_WAIT:
                     continue
                 if error.code not in (*PASSING, "timeout") and (state := self._asked(request)) and ended(state):
-                    raise RoundFailedError(error, charged=may_have_charged(state)) from error
+                    raise RoundFailedError(explained(error, self._step()), charged=may_have_charged(state)) from error
                 raise
             return outcome(opened)
 
@@ -119,9 +131,9 @@ class Federated:
             return None
         return next((each for each in self._federation.requests() if each.id == request.hex()), None)
 
-    def cancel(self, request: bytes) -> None:
-        """Give a round up."""
-        self._federation.cancel(request.hex())
+    def cancel(self, request: bytes) -> bool:
+        """Give a round up, unless it has been answered; return whether it was given up."""
+        return self._federation.cancel(request.hex()).state != "answered"
 
     def _send(self, data: bytes) -> None:
         """Have the coordinator keep a message, on a line of its own: it does not hold up whoever watches a round."""
@@ -158,18 +170,39 @@ class Federated:
 
     def _plan(self, kind: str, message: bytes, size: int, entries: int, clip: float) -> Plan:
         part: Part = self._question.part
-        step = AppStep(
+        step = self._step(kind=kind, message=message, size=size, entries=entries, clip=clip_of(clip))
+        aggregate = Aggregate(statistic="app", where=EVERYTHING, step=step)
+        return replace(self._question.plan, parts=(replace(part, aggregates=(aggregate,)),))
+
+    def _step(
+        self, *, kind: str = "train", message: bytes = bytes(32), size: int = 1, entries: int = 1, clip: int = 1
+    ) -> AppStep:
+        """Return a step of the app; by default one that only says whose it is."""
+        return AppStep(
             app=self._app.digest,
             message=message,
             size=size,
             kind=kind,
             columns=self._app.columns,
             entries=entries,
-            clip=clip_of(clip),
+            clip=clip,
             seconds=self._app.seconds,
         )
-        aggregate = Aggregate(statistic="app", where=EVERYTHING, step=step)
-        return replace(self._question.plan, parts=(replace(part, aggregates=(aggregate,)),))
+
+
+class _Clock:
+    """Counts seconds, but for those in which somebody had to look at the run."""
+
+    def __init__(self) -> None:
+        self.stands = False
+        self._before, self._since = 0.0, time.monotonic()
+
+    def counted(self) -> float:
+        return self._before + (0.0 if self.stands else time.monotonic() - self._since)
+
+    def stand(self, *, still: bool) -> None:
+        self._before = self.counted()
+        self.stands, self._since = still, time.monotonic()
 
 
 def clip_of(norm: float) -> int:

@@ -15,9 +15,8 @@ from farr.errors import FarrError
 from farr.flower import adapter
 from farr.flower.kept import Kept
 from farr.flower.messages import Sent, largest, reply, sent, undeclared
-from farr.flower.rounds import Progress, Round, RoundFailedError, Rounds, Told
+from farr.flower.rounds import Outcome, Progress, Round, RoundFailedError, RoundRefusedError, Rounds, Told
 from farr.flower.settings import Plain, Settings
-from farr.questions.states import PASSING
 from farr.texts import _
 from protocols.request import ID_BYTES
 
@@ -33,6 +32,8 @@ class _Open:
     messages: dict[str, Message]
     """Not pulled yet, by their ids."""
     request: bytes
+    held: bool = False
+    """Whether it was told that hospitals hold it for approval."""
 
 
 class FarrGrid(Grid):
@@ -48,7 +49,8 @@ class FarrGrid(Grid):
         """Begin a run; ``kept`` remembers its rounds, those of an earlier attempt as well. Asks nothing yet."""
         self._rounds, self._settings, self._kept, self._told = rounds, settings, kept, told
         self._config = dict(config)
-        self._number = 0
+        self._number = self._pushed = 0
+        self._present: tuple[str, ...] = ()
         self._open: list[_Open] = []
         self._ready: dict[str, Message] = {}
         self._sites: dict[int, str] = {}
@@ -72,15 +74,25 @@ class FarrGrid(Grid):
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
 
     def get_node_ids(self) -> list[int]:
-        """Return the numbers of the hospitals that have such records and are connected."""
-        present = self._rounds.hospitals()
-        self._sites = {node_id(site): site for site in sorted(present)}
-        return [number for number, site in self._sites.items() if present[site]]
+        """Return the numbers of the hospitals that have such records and are connected.
+
+        Before a round that was asked in an earlier attempt, those that were connected then: an app sends what it sent
+        only where it sees what it saw.
+        """
+        there = self._rounds.hospitals()
+        connected = tuple(site for site, is_connected in sorted(there.items()) if is_connected)
+        self._present = self._kept.present_at(self._number + 1) or connected
+        self._sites = {node_id(site): site for site in sorted({*there, *self._present})}
+        return [number for number, site in self._sites.items() if site in self._present]
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
-        """Ask one round: all messages that a ServerApp wants answered together. Returns their ids, in order."""
+        """Ask one round: all messages that a ServerApp wants answered together. Returns their ids, in order.
+
+        Where it raises, the round may be pushed again: it is the same one, and nobody is asked or charged twice.
+        """
         pushed = list(messages)
-        identifiers = [f"{self._number + 1:04d}-{message.metadata.dst_node_id:016x}" for message in pushed]
+        self._pushed += 1
+        identifiers = [f"{self._pushed:04d}-{message.metadata.dst_node_id:016x}" for message in pushed]
         if len(set(identifiers)) < len(identifiers):
             raise FarrError(
                 "app", _("two messages to one hospital in one round"), remedy=_("send each hospital one message")
@@ -88,7 +100,6 @@ class FarrGrid(Grid):
         for identifier, message in zip(identifiers, pushed, strict=True):
             adapter.name_message(message, identifier)
         if pushed:
-            self._number += 1
             self._begin(dict(zip(identifiers, pushed, strict=True)))
         return identifiers
 
@@ -113,7 +124,7 @@ class FarrGrid(Grid):
 
     def _begin(self, messages: dict[str, Message]) -> None:
         several = list(messages.values())
-        first, number = several[0], self._number
+        first, number = several[0], self._number + 1
         if undeclared(first, self._settings.declared):
             self._skip(messages)
             return
@@ -122,17 +133,19 @@ class FarrGrid(Grid):
         asked = Round(number=number, sent=content, clip=clip, sites=self._asked(several))
         before = self._kept.round_of(asked)
         if before is not None and before.state == "late":
+            self._number = number
             return
         try:
             # Also where it was kept: the process may have ended between the two, and no request is made twice of one
             # id.
             request = self._ask(asked, None if before is None else bytes.fromhex(before.request))
-        except FarrError as error:
+        except RoundRefusedError as error:
             if before is None or error.code != "expired":
                 raise
             # It was kept, never taken, and is too old to be: no hospital has heard of it.
             request = self._ask(asked, None)
         self._say(content, "asked", number, len(asked.sites))
+        self._number = number
         self._open.append(_Open(round=asked, messages=messages, request=request))
 
     def _ask(self, asked: Round, request: bytes | None) -> bytes:
@@ -140,12 +153,11 @@ class FarrGrid(Grid):
         if request is None:
             self._kept.check_affordable(asked.number)
             request = secrets.token_bytes(ID_BYTES)
-            self._kept.add(asked, request)
+            self._kept.add(asked, request, self._present)
         try:
             self._rounds.ask(asked, request)
-        except FarrError as error:
-            if error.code not in PASSING:
-                self._kept.refused(request)
+        except RoundRefusedError:
+            self._kept.refused(request)
             raise
         return request
 
@@ -159,7 +171,6 @@ class FarrGrid(Grid):
 
     def _skip(self, messages: dict[str, Message]) -> None:
         """Answer a round that would give no number, without asking anybody: an evaluation that declares nothing."""
-        self._number -= 1
         kind = next(iter(messages.values())).metadata.message_type.partition(".")[0]
         if kind == "query":
             raise FarrError(
@@ -173,20 +184,8 @@ class FarrGrid(Grid):
         self._say(None, "skipped", self._number, 0)
 
     def _collect(self, each: _Open, seconds: float | None, *, late_is_over: bool) -> None:
-        held = lambda: self._say(each.round.sent, "held", each.round.number, len(each.round.sites))  # noqa: E731
-        try:
-            outcome = self._rounds.wait(each.request, seconds, held)
-        except FarrError as error:
-            if isinstance(error, RoundFailedError):
-                self._open.remove(each)
-                self._kept.failed(each.request, charged=error.charged)
-            if error.code != "timeout":
-                raise
-            if late_is_over:
-                self._open.remove(each)
-                self._rounds.cancel(each.request)
-                self._kept.late(each.request)
-                self._say(each.round.sent, "late", each.round.number, 0)
+        outcome = self._waited(each, seconds, late_is_over=late_is_over)
+        if outcome is None:
             return
         self._open.remove(each)
         self._kept.done(each.request, outcome)
@@ -200,6 +199,33 @@ class FarrGrid(Grid):
                 self._ready[identifier] = adapter.unavailable(
                     message, reason=_("this hospital is not in the sum"), reached=True
                 )
+
+    def _waited(self, each: _Open, seconds: float | None, *, late_is_over: bool) -> Outcome | None:
+        """Return what came of a round; None where nothing has yet, or where it is late and was given up."""
+
+        def held() -> None:
+            if not each.held:
+                each.held = True
+                self._say(each.round.sent, "held", each.round.number, len(each.round.sites))
+
+        try:
+            return self._rounds.wait(each.request, seconds, held)
+        except RoundFailedError as error:
+            self._open.remove(each)
+            self._kept.failed(each.request, charged=error.charged)
+            raise
+        except FarrError as error:
+            if error.code != "timeout":
+                raise
+        if not late_is_over:
+            return None
+        if not self._rounds.cancel(each.request):
+            # Answered at the last moment, and paid for.
+            return self._rounds.wait(each.request, None, held)
+        self._open.remove(each)
+        self._kept.late(each.request)
+        self._say(each.round.sent, "late", each.round.number, 0)
+        return None
 
     def _say(self, content: Sent | None, state: str, number: int, hospitals: int, noise: float = 0.0) -> None:
         self._told(

@@ -7,14 +7,23 @@ verified releases are handed to the app once more. So an app can be resumed if i
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from farr import files
 from farr.errors import FarrError
-from farr.flower.rounds import Outcome, Round
 from farr.texts import _
+from farr.training.budget import check_price
+from farr.training.strict import WRONG, made, texts
+
+if TYPE_CHECKING:
+    # Flower is an extra, and a run that was kept can be listed without it.
+    from farr.flower.rounds import Outcome, Round
+
+RUNS: Final = "app-runs"
+"""The folder of an analyst's home in which runs are kept."""
 
 FILE: Final = "app.json"
 FORMAT: Final = 1
@@ -31,6 +40,8 @@ class KeptRound:
     sites: tuple[str, ...]
     request: str
     """Id of the request, in hex."""
+    present: tuple[str, ...] = ()
+    """The hospitals that the app was told are connected, before it asked the round."""
     state: str = "asked"
     """``asked``, ``answered``, ``late`` or ``failed``."""
     rho_units: int = 0
@@ -86,7 +97,7 @@ class Kept:
         Guarantee: no round is asked whose price and that of those before would exceed the run's. Test:
         tests/farr/test_flower_grid.py::test_a_run_stops_before_the_round_that_would_exceed_its_price.
         """
-        if number > self.rounds or self.spent_units + self.share > self.rho_units:
+        if number > self.rounds:
             raise FarrError(
                 "run-over",
                 _("the price of the run is for {rounds} rounds, and the app asks for another").format(
@@ -94,6 +105,11 @@ class Kept:
                 ),
                 remedy=_("begin another run with --rounds for all that the app asks: evaluations count too"),
             )
+        check_price(self.spent_units, self.share, self.rho_units)
+
+    def present_at(self, number: int) -> tuple[str, ...]:
+        """Return the hospitals that were connected when a round was asked; empty where it was not, or failed."""
+        return next((each.present for each in self.done_rounds if each.number == number and each.state != "failed"), ())
 
     def round_of(self, asked: Round) -> KeptRound | None:
         """Return a round that was asked already; None where it was not, or failed. Raise FarrError where it differs."""
@@ -111,14 +127,15 @@ class Kept:
             return each
         return None
 
-    def add(self, asked: Round, request: bytes) -> KeptRound:
-        """Keep that a round is about to be asked."""
+    def add(self, asked: Round, request: bytes, present: tuple[str, ...]) -> KeptRound:
+        """Keep that a round is about to be asked, when these hospitals are connected."""
         added = KeptRound(
             number=asked.number,
             kind=asked.sent.kind,
             message=asked.sent.digest.hex(),
             sites=asked.sites,
             request=request.hex(),
+            present=present,
         )
         self.done_rounds.append(added)
         self.save()
@@ -163,11 +180,45 @@ def read(folder: Path) -> Kept:
         if kept["format"] == FORMAT:
             del kept["format"]
         rounds = [
-            KeptRound(**{**each, "sites": tuple(each["sites"]), "answered": tuple(each["answered"])})
-            for each in kept.pop("done_rounds")
+            made(
+                KeptRound,
+                each,
+                sites=texts(each["sites"]),
+                answered=texts(each["answered"]),
+                present=texts(each.get("present", [])),
+                noise=float(each["noise"]),
+            )
+            for each in kept["done_rounds"]
         ]
-        return Kept(folder=folder, done_rounds=rounds, **kept)
-    except (OSError, ValueError, KeyError, TypeError):
+        found = made(Kept, kept, folder=folder, config=dict(kept["config"]), done_rounds=rounds)
+        if found.id != folder.name or found.rounds < 1:
+            raise ValueError(found.id)
+    except (OSError, *WRONG):
         raise FarrError(
             "no-run", _("no run of an app is kept in {folder}").format(folder=folder), remedy=_("name its id")
         ) from None
+    return found
+
+
+def every(home: Path, damaged: Callable[[FarrError], None] = lambda _error: None) -> tuple[Kept, ...]:
+    """Return the runs that were begun from a home, newest first; ``damaged`` hears of those that cannot be read."""
+    found = []
+    for path in (home / RUNS).glob(f"*/{FILE}"):
+        try:
+            found.append(read(path.parent))
+        except FarrError as error:
+            damaged(error)
+    return tuple(sorted(found, key=lambda run: -run.number))
+
+
+def refuse(home: Path, identifier: str) -> None:
+    """Raise FarrError where an id, or the beginning of it, is of a run of an app, which is no run of a model."""
+    for run in every(home):
+        if run.id.startswith(identifier.lower()):
+            raise FarrError(
+                "app-run",
+                _("{id} is a run of the Flower app {name}: its last model and its rounds are in {folder}").format(
+                    id=run.id[:8], name=run.name, folder=run.folder
+                ),
+                remedy=_("take it up with: farr train --app DIR --resume {id}").format(id=run.id[:8]),
+            )

@@ -67,6 +67,14 @@ Told = Callable[[Progress], None]
 """Hears how far a run is."""
 
 
+class RoundRefusedError(FarrError):
+    """A round that was refused, here or by the coordinator, before any hospital heard of it."""
+
+    def __init__(self, error: FarrError) -> None:
+        """Take what it was refused with."""
+        super().__init__(error.code, error.message, remedy=error.remedy, details=error.details)
+
+
 class RoundFailedError(FarrError):
     """A round that has no answer and will not have one."""
 
@@ -74,6 +82,10 @@ class RoundFailedError(FarrError):
         """Take what ended it; ``charged``: whether a hospital may have been charged for it."""
         super().__init__(error.code, error.message, remedy=error.remedy, details=error.details)
         self.charged = charged
+
+
+LOOK = 1.0
+"""Seconds up to which a wait is only a look: over by the clock on the wall, whoever holds the round."""
 
 
 class Rounds(Protocol):
@@ -85,15 +97,19 @@ class Rounds(Protocol):
     def ask(self, asked: Round, request: bytes) -> None:
         """Ask a round under the id of a request; one of that id that was made already is left as it is.
 
-        Raises FarrError where it is refused before it costs anything.
+        Raises RoundRefusedError where it is refused before it costs anything. After any other FarrError nobody here
+        knows whether it was handed in, and it is asked under the same id again.
         """
 
     def wait(self, request: bytes, seconds: float | None, held: Callable[[], None]) -> Outcome:
         """Wait for what comes of a round; raise FarrError("timeout") after ``seconds`` in which nobody held it.
 
-        Raises RoundFailedError where it has failed for good; any other FarrError may pass. ``held`` is called when
-        hospitals begin to hold it for approval: that time does not count.
+        Of up to ``LOOK`` seconds all count. Raises RoundFailedError where it has failed for good; any other FarrError
+        may pass. ``held`` is called when hospitals begin to hold it for approval: that time does not count.
         """
 
-    def cancel(self, request: bytes) -> None:
-        """Give up a round that is late; what hospitals were charged for it stays charged."""
+    def cancel(self, request: bytes) -> bool:
+        """Give up a round that is late; what hospitals were charged for it stays charged.
+
+        Returns whether it was given up; not where it had been answered meanwhile.
+        """

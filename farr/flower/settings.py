@@ -106,14 +106,19 @@ def read(folder: Path) -> Settings:
         raise _wrong(_("[tool.flwr.app.components] names no serverapp"))
     tools = tomllib.loads(files[DESCRIPTION].decode()).get("tool", {})
     asked = _table(tools.get("farr", {}), "tool.farr")
+    what = _("write what the ClientApp is handed: [tool.farr] with table = NAME and columns = [NAMES]")
+    if not asked:
+        raise _wrong(_("{file} has no [tool.farr]").format(file=DESCRIPTION), what)
     for key in sorted(set(asked) - _KEYS):
         near = difflib.get_close_matches(key, _KEYS, n=1)
         hint = _("perhaps {near}").format(near=near[0]) if near else ""
         raise _wrong(_("[tool.farr] does not know {key}").format(key=key), hint)
-    columns = _texts(asked.get("columns"), "columns")
     table, where = asked.get("table"), asked.get("where", "")
-    if not isinstance(table, str) or not isinstance(where, str):
-        raise _wrong(_("[tool.farr] names no table"), _("write table and columns: what the ClientApp is handed"))
+    if not isinstance(table, str) or not table or "columns" not in asked:
+        raise _wrong(_("[tool.farr] names no table or no columns"), what)
+    if not isinstance(where, str):
+        raise _wrong(_("{key} is no text").format(key="where"))
+    columns = _texts(asked["columns"], "columns")
     return Settings(
         name=described.name or folder.name,
         digest=bundle_digest(files),
@@ -161,7 +166,9 @@ def over(config: Mapping[str, Plain], written: str) -> dict[str, Plain]:
             remedy=_("write TOML, values apart by a semicolon: --config 'num-server-rounds = 3; lr = 0.1'"),
         ) from None
     for key, value in given.items():
-        if key not in config or isinstance(config[key], str) != isinstance(value, str):
+        if type(config.get(key)) is float and type(value) is int:
+            given[key] = float(value)
+        elif type(config.get(key)) is not type(value):
             raise FarrError(
                 "terms",
                 _("the app has no setting {key} of this kind").format(key=key),

@@ -1,4 +1,4 @@
-"""What a run costs at most, and whether enough hospitals are known to have so much left."""
+"""What a run costs at most, and whether its price and what enough hospitals have left cover another round."""
 
 from __future__ import annotations
 
@@ -18,6 +18,22 @@ if TYPE_CHECKING:
 def price_of(recipe: Recipe) -> int:
     """Return the most that a run costs, in ledger units."""
     return units(rho_of(recipe.epsilon))
+
+
+def check_price(committed_units: int, price: int, rho_units: int) -> None:
+    """Raise FarrError("run-over") before a round that the price of its run does not cover any more.
+
+    ``committed_units``: what the rounds before it cost at most. Guarantee: no round is asked whose price and theirs,
+    those charged in vain among them, exceed the run's. Tests:
+    tests/farr/test_training_run.py::test_a_run_never_costs_more_than_was_agreed,
+    tests/farr/test_flower_grid.py::test_failed_rounds_count_before_another_is_asked.
+    """
+    if committed_units + price > rho_units:
+        raise FarrError(
+            "run-over",
+            _("rounds without an answer may have been charged for, and too little of the run's price is left"),
+            remedy=_("begin another run for the rest"),
+        )
 
 
 def check_budget(federation: Federation, sites: Sequence[str], minimum: int, rho_units: int) -> None:

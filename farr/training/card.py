@@ -6,8 +6,8 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from farr.texts import N_, _, translate
-from farr.training.coefficients import RATIOS, Coefficient
+from farr.texts import N_, _, language, translate
+from farr.training.coefficients import RATIOS, Coefficient, first_groups
 from farr.training.recipe import DROP
 from farr.training.runs import Run
 from farr.training.trained import Trained
@@ -22,6 +22,18 @@ CENTRED = N_("A term without a value counted as the middle of its bounds, or as 
 CLIPPED = N_("A patient's gradient longer than the clip was shortened to it, which may bias coefficients towards zero.")
 PARTIAL = N_("Some hospitals are not in every round; what they added to the others stays in the model.")
 UNFINISHED = N_("The run stopped before its end: coefficients and errors are those of its last round.")
+
+
+FIGURES = {
+    "auc": N_("area under the ROC curve"),
+    "brier": N_("Brier score"),
+    "calibration_slope": N_("calibration slope"),
+    "calibration_in_the_large": N_("calibration in the large"),
+    "concordance": N_("concordance"),
+    "loss": N_("loss of a patient"),
+    "r_squared": N_("share of variance explained (R squared)"),
+}
+"""What an evaluation has, for people."""
 
 
 def card_of(trained: Trained) -> dict[str, Any]:
@@ -208,20 +220,21 @@ def markdown(trained: Trained) -> str:
                 count=len(card["run"]["releases"]),
             )
         )
-    lines += ["", _("## Coefficients") if trained.table().coefficients else "", ""]
-    lines += _coefficient_rows(trained)
+    if trained.table().coefficients:
+        lines += ["", _("## Coefficients"), "", *_coefficient_rows(trained)]
+        if first := first_groups(trained.prepared, language()):
+            lines += ["", _("First groups: {names}").format(names="; ".join(first))]
     if card["evaluation"]:
         lines += ["", _("## On patients held out"), ""]
-        share = trained.prepared.recipe.held_out
         lines += [
             _("Of {share:.0%} of the patients, who took no part in training; intervals of 95 %.").format(
-                share=float(share)
+                share=float(trained.prepared.held_share)
             ),
             "",
         ]
         for name, figure in card["evaluation"]["figures"].items():
             scaled = name == "loss" and trained.kind in ("linear", "network") and not trained.classes
-            words = _("loss (half the square error of the outcome, scaled to -1 to 1)") if scaled else name
+            words = _("loss (half the square error of the outcome, scaled to -1 to 1)") if scaled else _figure(name)
             lines.append(f"- {words}: {_shown(figure['value'])} ({_shown(figure['low'])}, {_shown(figure['high'])})")
     lines += ["", _("## Beware"), "", *(f"- {translate(each)}" for each in card["caveats"]), ""]
     return "\n".join(lines)
@@ -273,7 +286,7 @@ def _coefficient_rows(trained: Trained) -> list[str]:
     ]
     lines = [_row(heads), "|---" * len(heads) + "|"]
     for place, each in enumerate(table.coefficients[table.baselines :]):
-        label = f"{each.label} [{_('per {unit}').format(unit=each.unit)}]" if each.unit else each.label
+        label = f"{each.label} [{each.unit}]" if each.unit else each.label
         cells = [label, f"{each.value:.4g}", f"{each.noise_error:.2g}", f"{each.error:.2g}"]
         cells.append(f"{each.low:.4g}, {each.high:.4g}")
         if ratio and place == 0 and not table.baselines:
@@ -287,6 +300,10 @@ def _coefficient_rows(trained: Trained) -> list[str]:
 
 def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _figure(name: str) -> str:
+    return _(FIGURES.get(name, name))
 
 
 def _shown(value: float | None) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from farr.training.terms import Prepared
 from queries.agreed.catalogue import NumberColumn
 from queries.asked.plan import FlagKey, NumberTerm
+from queries.asked.terms import first_group
 from queries.models.columns import columns_of, names, scaling
 from queries.models.fitted import Fitted, Floats
 
@@ -115,6 +116,13 @@ def table_of(prepared: Prepared, fitted: Fitted, language: str = "en") -> Table:
         baselines=shape.baselines,
         covariance=both,
     )
+
+
+def first_groups(prepared: Prepared, language: str = "en") -> tuple[str, ...]:
+    """Return the groups that those in the table are measured against, of each term of groups, for people."""
+    setting = prepared.setting
+    found = (first_group(term, setting) for term in prepared.step.terms if not isinstance(term, NumberTerm))
+    return tuple(code.label.in_language(language) for code in found if code is not None)
 
 
 def unscaling(prepared: Prepared) -> Floats:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 Decimal = float | int | str | Fraction
 
+ASKED = ("exposure", "time", "intervals", "strata")
+"""What ``fit`` takes of some kinds of model; all other settings belong to the estimator."""
+
 
 class NotFittedError(FarrError, AttributeError):
     """What is known after ``fit`` was asked for before it: scikit-learn takes it for an attribute that is not there."""
@@ -119,25 +122,37 @@ class Estimator:
         """Return the recipe that ``fit`` trains; raise FarrError for settings that make none."""
         from queries.errors import CatalogueError
 
+        if unknown := more.keys() - set(ASKED):
+            raise FarrError(
+                "usage",
+                _("fit takes no {name}").format(name=min(unknown)),
+                remedy=_("settings of a run are given where the model is made: {kind}(epsilon=1.0)").format(
+                    kind=type(self).__name__
+                ),
+            )
         plain: dict[str, object] = {
             "name": self.name,
             "kind": self.kind,
             "table": table,
             "outcome": outcome,
-            "terms": list(terms),
+            "terms": _listed(terms),
             "privacy": {"epsilon": _decimal(self.epsilon)},
             "missing": self.missing,
             "trust": self.trust,
         }
         given = {"where": where, **more, **self._more()}
-        for name in ("rows_per_patient", "minimum", "purpose", "reason", "rounds"):
+        for name in ("purpose", "reason", "rounds"):
             given[name] = getattr(self, name)
-        for name in ("penalty", "clip", "held_out"):
-            value = getattr(self, name)
-            given[name] = _decimal(value) if value else None
-        if "intervals" in given:
+        if given.get("intervals"):
             given["intervals"] = [_decimal(each) for each in given["intervals"]]
-        plain |= {name: value for name, value in given.items() if value}
+        plain |= {name: _listed(value) for name, value in given.items() if value}
+        # A zero here is a mistake to be told, not the usual.
+        for name in ("rows_per_patient", "minimum"):
+            if (value := getattr(self, name)) is not None:
+                plain[name] = value
+        for name in ("penalty", "clip", "held_out"):
+            if (value := getattr(self, name)) is not None:
+                plain[name] = _decimal(value)
         try:
             return read(plain, self.kind)
         except CatalogueError as error:
@@ -349,8 +364,17 @@ def estimator_of(trained: Trained) -> Estimator:
     return (Network() if trained.kind == "network" else kinds[trained.kind]()).with_model(trained)
 
 
+def _listed(value: object) -> object:
+    """Return a sequence as the list that a file would have; a text is none."""
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
 def _decimal(value: Decimal) -> str:
-    return f"{float(value):.9f}".rstrip("0").rstrip(".")
+    """Write a number as recipes have it; whatever is none as it is, to be refused with its key."""
+    try:
+        return f"{float(value):.9f}".rstrip("0").rstrip(".")
+    except (TypeError, ValueError, OverflowError):
+        return str(value)
 
 
 def _silent(_progress: Progress) -> None:

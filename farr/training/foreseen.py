@@ -111,8 +111,8 @@ def rehearse(
     hospitals = min(sharing.hospitals, MOST_HOSPITALS)
     honest = max(1, round(hospitals * sharing.honest / sharing.hospitals))
     design = _fake_design(prepared, patients, seed)
-    share = recipe.held_out
-    kept, held = _divided(design, hospitals, float(share)) if share else (_dealt(design, hospitals), ())
+    share = float(prepared.held_share)
+    kept, held = _divided(design, hospitals, share) if share else (_dealt(design, hospitals), ())
     rehearsed = Rehearsed(designs=kept, held=held, honest=honest, rows=prepared.part.bound.rows)
     run = train(prepared.model, shape)
     turn, rounds, down, up = next(run), 0, 0, 0

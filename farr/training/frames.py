@@ -54,7 +54,13 @@ class Rows:
     """Reads the rows of a frame for one table."""
 
     def __init__(self, frame: DataFrame, setting: Setting) -> None:
-        """Read a frame; columns are looked up when they are needed."""
+        """Read a frame; columns are looked up when they are needed. Raises FarrError where they have no names."""
+        if not hasattr(frame, "columns"):
+            raise FarrError(
+                "no-frame",
+                _("the rows are no DataFrame: a model reads columns by their names"),
+                remedy=_("name columns as in the catalogue: farr catalogue show"),
+            )
         self._frame = frame
         self._setting = setting
         self._table = setting.table

@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 from farr.errors import FarrError
-from farr.texts import translate
+from farr.texts import _, translate
 from protocols.farrsum.parameters import Trust
 from queries.agreed.section import Section
 from queries.errors import CatalogueError
 
 KINDS = ("linear", "logistic", "poisson", "cox", "network")
 """The models that Farr trains."""
+
+RUN = "run"
+"""What no model is called: ``run.json`` is where a run is kept, see ``farr/training/runs.py``."""
 
 DROP, CENTRE = "drop", "centre"
 """What becomes of rows in which a term has no value: left out, or counted with the middle of the bounds."""
@@ -106,14 +110,19 @@ class Recipe:
             "terms": list(self.terms),
             "missing": self.missing,
             "trust": self.trust.value,
-            "privacy": {"epsilon": repr(self.epsilon)},
+            "privacy": {"epsilon": _float(self.epsilon)},
         }
-        for name in ("where", "exposure", "time", "purpose", "reason", "rounds", "minimum", "rows_per_patient"):
+        for name in ("where", "exposure", "time", "purpose", "reason", "rounds"):
             if getattr(self, name):
                 plain[name] = getattr(self, name)
-        for name in ("penalty", "clip", "held_out"):
+        for name in ("minimum", "rows_per_patient"):
+            if getattr(self, name) is not None:
+                plain[name] = getattr(self, name)
+        for name in ("penalty", "held_out"):
             if value := getattr(self, name):
                 plain[name] = _decimal(value)
+        if self.clip is not None:
+            plain["clip"] = _decimal(self.clip)
         if self.intervals:
             plain["intervals"] = [_decimal(each) for each in self.intervals]
         if self.strata:
@@ -126,18 +135,25 @@ class Recipe:
 def settled(recipe: Recipe) -> Recipe:
     """Return a recipe that was made in Python as it is read from a file; raise FarrError("model") for a wrong one.
 
-    Guarantee: what is trained is what is kept and read again when a run is taken up, and a name is no path. Test:
-    tests/farr/test_training_run.py::test_a_recipe_made_in_python_is_read_as_strictly_as_a_file.
+    Guarantee: what is trained is what is kept and read again when a run is taken up, and a name is no path, nor that of
+    the file in which a run is kept beside its model. Tests:
+    tests/farr/test_training_run.py::test_a_recipe_made_in_python_is_read_as_strictly_as_a_file,
+    tests/farr/test_training_run.py::test_a_model_never_takes_the_place_of_its_run.
     """
     try:
-        return read(recipe.to_plain(), "recipe")
+        found = read(recipe.to_plain(), "recipe")
     except CatalogueError as error:
         raise FarrError("model", translate(error.message), remedy=translate(error.remedy)) from error
+    if found.name.casefold() == RUN:
+        raise FarrError("model", _("a model cannot be called {name}").format(name=found.name), remedy=_("rename it"))
+    return found
 
 
 def read(values: Mapping[str, object], file: str) -> Recipe:
     """Read a recipe strictly; raise CatalogueError with ``file``, the dotted key and the remedy for anything wrong."""
     top = Section(file=file, path="", values=values)
+    if "epsilon" in values:
+        top.refuse("epsilon", "it has a table of its own", "write it last, under a line [privacy]: epsilon = 1.0")
     top.only(_TOP)
     kind = top.text("kind", _KIND)
     if kind not in KINDS:
@@ -164,7 +180,7 @@ def read(values: Mapping[str, object], file: str) -> Recipe:
         missing=_one_of(top, "missing", (DROP, CENTRE), DROP),
         penalty=_share(top, "penalty", Fraction(10**9)) or Fraction(0),
         clip=_share(top, "clip", Fraction(10**6)),
-        held_out=_share(top, "held_out", MOST_HELD_OUT) or Fraction(0),
+        held_out=_share(top, "held_out", MOST_HELD_OUT, "write the share of patients, such as 0.2") or Fraction(0),
         rounds=_whole(top, "rounds", 1, MOST_ROUNDS) or 0,
         epsilon=_epsilon(top),
         minimum=_whole(top, "minimum", 1, 1 << 20),
@@ -200,12 +216,12 @@ def _whole(section: Section, name: str, low: int, high: int) -> int | None:
     return section.whole(name, low, high, f"write a whole number from {low:,}") if section.has(name) else None
 
 
-def _share(section: Section, name: str, most: Fraction) -> Fraction | None:
+def _share(section: Section, name: str, most: Fraction, remedy: str = _NUMBER) -> Fraction | None:
     if not section.has(name):
         return None
-    value = section.decimal(name, _NUMBER)
+    value = section.decimal(name, remedy)
     if not 0 <= value <= most or (name == "clip" and value == 0):
-        section.refuse(name, f"not between 0 and {float(most):g}", _NUMBER)
+        section.refuse(name, f"not between 0 and {float(most):g}", remedy)
     return value
 
 
@@ -247,6 +263,14 @@ def _layers(top: Section, kind: str) -> tuple[int | str, ...]:
             section.refuse("layers[0]", "the first layer is a width", _LAYERS)
         found.append(value)  # type: ignore[arg-type]  # told apart above
     return tuple(found)
+
+
+def _float(value: Any) -> str:
+    """Write a number of any library in full; whatever is none as it is, to be refused with its key."""
+    try:
+        return repr(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return str(value)
 
 
 def _decimal(value: Fraction) -> str:

@@ -17,10 +17,10 @@ from farr.questions.opening import Opened
 from farr.questions.states import RequestState
 from farr.texts import _
 from farr.training import runs
-from farr.training.budget import check_budget, price_of
+from farr.training.budget import check_budget, check_price, price_of
 from farr.training.model_file import read_file
 from farr.training.recipe import Recipe, settled
-from farr.training.refused import ended, explained, may_have_charged
+from farr.training.refused import ended, explained, is_in_doubt, may_have_charged, stated
 from farr.training.runs import KeptRound, Run
 from farr.training.terms import Prepared, prepare
 from farr.training.trained import Trained
@@ -30,8 +30,8 @@ from queries.asked.canonical import decode, encode
 from queries.asked.design import design_of
 from queries.asked.plan import Part, SiteKey, Step
 from queries.asked.question import Question
-from queries.errors import PlanError
-from queries.models import training
+from queries.errors import PlanError, QueryError
+from queries.models import descent, training
 from queries.models.fitted import Fitted
 from queries.models.glm import turns_of
 from queries.models.training import Sums, Turn
@@ -39,10 +39,6 @@ from queries.models.units import in_units
 
 if TYPE_CHECKING:
     from farr.client import Federation
-
-MOST_ROUNDS = 64
-"""Rounds that a run is asked for at most, where neither the recipe nor the algorithm says how many."""
-
 
 PACE = 5.0
 """Least seconds between two writings of a run that goes on."""
@@ -106,12 +102,7 @@ def train(
 def resume(federation: Federation, identifier: str, *, told: Told = lambda _progress: None) -> Trained:
     """Take up a run by its id or the beginning of it: answered rounds are verified again, and none is paid twice."""
     federation.refresh()
-    folder = federation.folder
-    whole = runs.find(folder, identifier).id
-    with runs.alone(runs.folder_of(folder, whole)):
-        # Read only now: another process may just have taken it further.
-        run = runs.recovered(folder, runs.find(folder, whole))
-        return _Course(federation, run, told).play()
+    return conduct(federation, runs.find(federation.folder, identifier), told=told)
 
 
 def begin(federation: Federation, recipe: Recipe, *, by_residence: bool, patience: int) -> Run:
@@ -165,14 +156,22 @@ def first_turn(prepared: Prepared) -> Turn:
 
 def rounds_of(prepared: Prepared) -> int:
     """Return the most rounds of a run, its evaluation counted."""
-    is_network = prepared.recipe.kind == "network"
-    wanted = prepared.recipe.rounds or (MOST_ROUNDS if is_network else turns_of(prepared.model, prepared.shape))
-    return min(wanted + bool(prepared.recipe.held_out), requests.MOST_ROUNDS)
+    if prepared.recipe.kind == "network":
+        turns = prepared.recipe.rounds or descent.ROUNDS
+    else:
+        turns = turns_of(prepared.model, prepared.shape)
+    return turns + bool(prepared.recipe.held_out)
 
 
 def conduct(federation: Federation, run: Run, *, told: Told = lambda _progress: None) -> Trained:
-    """Drive a run to its end, or to where it has to stop; its rounds that were answered are replayed."""
-    with runs.alone(runs.folder_of(federation.folder, run.id)):
+    """Drive a run to its end, or to where it has to stop; its rounds that were answered are replayed.
+
+    ``run`` says which: how far it is follows from what is kept of it.
+    """
+    folder = federation.folder
+    with runs.alone(runs.folder_of(folder, run.id)):
+        # Read only now: another process, or this one, may have taken it further since.
+        run = runs.recovered(folder, runs.find(folder, run.id))
         return _Course(federation, run, told).play()
 
 
@@ -281,8 +280,10 @@ class _Course:
 
     def _begin(self, number: int, price: int) -> KeptRound:
         """Note that a round is about to be asked; raise _Stopped where it cannot be paid for."""
+        run = self.run
         try:
-            check_budget(self._federation, self.run.sites, self.run.minimum, price)
+            check_price(run.committed_units, price, run.rho_units)
+            check_budget(self._federation, run.sites, run.minimum, price)
         except FarrError as error:
             raise _Stopped(error) from error
         kept = KeptRound(number=number, request=sending.new_id().hex(), rho_units=price)
@@ -292,9 +293,9 @@ class _Course:
         return kept
 
     def _ask(self, kept: KeptRound, question: Question) -> None:
+        """Hand in a round's request; raise _Stopped where it is refused before any hospital has heard of it."""
         run = self.run
         terms = _terms(run.recipe, run.minimum, run.purpose, by_residence=run.by_residence, patience=run.patience)
-        asking = self._federation.priced(question, terms, kept.rho_units)
         claim = requests.Run(
             id=bytes.fromhex(run.id),
             design=self._design,
@@ -303,13 +304,15 @@ class _Course:
             rho_units=run.rho_units,
         )
         try:
+            asking = self._federation.priced(question, terms, kept.rho_units)
             self._federation.ask_round(asking, bytes.fromhex(kept.request), claim)
-        except FarrError as error:
-            if error.code in states.PASSING:
+        except (FarrError, QueryError, Rejected) as error:
+            if is_in_doubt(error):
                 raise
-            # Refused at the door: no hospital has heard of it, so none of its price is lost.
-            self._keep(run.changed(kept.request, failed=error.code, rho_units=0))
-            raise _Stopped(error) from error
+            # Refused here or at the door: none of its price is lost.
+            refused = stated(error)
+            self._keep(run.changed(kept.request, failed=refused.code, rho_units=0))
+            raise _Stopped(refused) from error
 
     def _learnt(self, step: Step, question: Question, kept: KeptRound, opened: Opened) -> Sums:
         """Note which release answered a round; return its sums. Raise Rejected where it answers another round.

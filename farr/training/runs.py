@@ -20,12 +20,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from farr import files
 from farr.errors import FarrError
 from farr.questions import submitted
 from farr.texts import _
 from farr.training.recipe import Recipe, read
 from farr.training.strict import WRONG, made, texts
+from protocols.errors import Rejected
 from protocols.request import ID_BYTES
 from queries.errors import QueryError
 
@@ -33,6 +36,9 @@ FOLDER = "runs"
 FILE = "run.json"
 LOCK = "lock"
 FORMAT = 1
+
+_LARGEST = 1 << 50
+"""Above any price in ledger units, count or time that a run has."""
 
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
 """States of a run; one that was interrupted is running and goes on when it is resumed."""
@@ -114,6 +120,11 @@ class Run:
         """Return what rounds that ended without an answer cost at most: hospitals that did answer were charged."""
         return sum(each.rho_units for each in self.rounds if each.failed)
 
+    @property
+    def committed_units(self) -> int:
+        """Return what all rounds cost at most: answered ones, ones that failed, and one that is under way."""
+        return sum(each.charged_units if each.release else each.rho_units for each in self.rounds)
+
     def round(self, number: int) -> KeptRound | None:
         """Return the round of a number that was answered or is under way; None where it has to be asked."""
         return next((each for each in self.rounds if each.number == number and not each.failed), None)
@@ -138,9 +149,11 @@ def new_id() -> str:
 def alone(folder: Path) -> Iterator[None]:
     """Be the only process that takes a run further; raise FarrError("busy") where another one does.
 
-    Guarantee: two processes never ask the same round under two ids, for which hospitals would charge twice. The system
-    lets go of the lock however a process ends. Test:
-    tests/farr/test_training_run.py::test_a_run_is_taken_further_by_one_process_at_a_time.
+    Guarantee: two processes, or two threads of one, never ask the same round under two ids, for which hospitals would
+    charge twice. The system lets go of the lock however a process ends, and what a researcher's app has forked does not
+    hold it on. Windows has no such lock. Tests:
+    tests/farr/test_training_run.py::test_a_run_is_taken_further_by_one_process_at_a_time,
+    tests/farr/test_training_run.py::test_a_process_that_was_forked_meanwhile_does_not_hold_the_run.
     """
     if os.name != "posix":
         yield
@@ -158,7 +171,19 @@ def alone(folder: Path) -> Iterator[None]:
                 _("another process is at run {id}").format(id=folder.name[:8]),
                 remedy=_("let it end, or end it: what it has paid for is kept"),
             ) from None
-        yield
+        except OSError as error:
+            raise FarrError(
+                "no-lock",
+                _("{folder} is on a file system that keeps no locks: two processes could pay for one round").format(
+                    folder=folder
+                ),
+                remedy=_("have the home on a disk of this machine"),
+            ) from error
+        try:
+            yield
+        finally:
+            # Closing alone would leave it to a process that was forked meanwhile.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
 
@@ -180,7 +205,16 @@ def recovered(home: Path, run: Run) -> Run:
     tests/farr/test_training_run.py::test_a_run_that_was_killed_pays_for_no_round_twice.
     """
     known = {each.request for each in run.rounds}
-    for asked in submitted.of_run(home, bytes.fromhex(run.id)):
+    try:
+        requests = submitted.of_run(home, bytes.fromhex(run.id))
+    except (DecodeError, Rejected) as error:
+        # It may be that of a round of this very run, which would be asked and paid for again.
+        raise FarrError(
+            "damaged-run",
+            _("a request among those in {folder} is damaged").format(folder=home / submitted.FOLDER),
+            remedy=_("take the damaged file away, if it is of no round of run {id}").format(id=run.id[:8]),
+        ) from error
+    for asked in requests:
         if asked.run is not None and asked.id.hex() not in known:
             run = run.asked(KeptRound(number=asked.run.round, request=asked.id.hex(), rho_units=asked.rho_units))
     return run
@@ -208,11 +242,15 @@ def find(home: Path, identifier: str) -> Run:
 
 
 def every(home: Path, damaged: Callable[[FarrError], None] = lambda _error: None) -> tuple[Run, ...]:
-    """Return the runs that were begun from a home, newest first; ``damaged`` hears of those that cannot be read."""
+    """Return the runs that were begun from a home, newest first; ``damaged`` hears of those that cannot be read.
+
+    Of one that is not at its end, rounds that were asked after it was last written are there too.
+    """
     found = []
     for path in (home / FOLDER).glob(f"*/{FILE}"):
         try:
-            found.append(_read(home, path.parent.name))
+            run = _read(home, path.parent.name)
+            found.append(recovered(home, run) if run.state == RUNNING else run)
         except FarrError as error:
             damaged(error)
     return tuple(sorted(found, key=lambda run: (-run.begun_at, run.id)))
@@ -237,7 +275,12 @@ def _read(home: Path, identifier: str) -> Run:
 def read_run(plain: Mapping[str, Any], recipe: Recipe) -> Run:
     """Return a run from plain values; raise one of ``strict.WRONG`` where they are not a run's."""
     rounds = tuple(made(KeptRound, each, answered=texts(each.get("answered", []))) for each in plain["rounds"])
-    return made(Run, plain, recipe=recipe, rounds=rounds, sites=texts(plain["sites"]))
+    run = made(Run, plain, recipe=recipe, rounds=rounds, sites=texts(plain["sites"]))
+    nodes: tuple[Run | KeptRound, ...] = (run, *rounds)
+    counts = [value for node in nodes for value in _plain(node).values() if type(value) is int]
+    if not all(0 <= value < _LARGEST for value in counts):
+        raise ValueError(run.id)
+    return run
 
 
 def _plain(node: Run | KeptRound) -> dict[str, Any]:

@@ -6,10 +6,12 @@ A file holds the catalogue under which the model was trained, so predictions nee
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from farr.texts import _
 from farr.training import card
 from farr.training.recipe import read
 from farr.training.runs import read_run
-from farr.training.strict import WRONG, texts, whole
+from farr.training.strict import WRONG, made, texts, whole
 from farr.training.terms import Prepared
 from farr.training.trained import Trained
 from queries.agreed.catalogue_file import read_catalogue
@@ -47,8 +49,8 @@ def save(trained: Trained, folder: Path) -> Path:
         files.replace(path, _tensors(trained))
         return path
     path = folder / f"{name}{JSON}"
-    plain = _plain(trained) | {"coefficients": trained.fitted.coefficients.tolist()}
-    files.replace(path, json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=1).encode() + b"\n")
+    coefficients = {"coefficients": trained.fitted.coefficients.tolist()}
+    files.replace(path, _text(trained, coefficients, indent=1).encode() + b"\n")
     return path
 
 
@@ -66,6 +68,11 @@ def load_model(path: str | Path) -> Trained:
         return _trained(plain, weights)
     except (*WRONG, QueryError) as error:
         raise _damaged(path, type(error).__name__) from error
+
+
+def _text(trained: Trained, more: Mapping[str, Any] = MappingProxyType({}), indent: int | None = None) -> str:
+    """Return a model as JSON; raise ValueError where a number in it is none that JSON has a word for."""
+    return json.dumps({**_plain(trained), **more}, ensure_ascii=False, allow_nan=False, indent=indent)
 
 
 def _plain(trained: Trained) -> dict[str, Any]:
@@ -104,10 +111,12 @@ def _trained(plain: dict[str, Any], weights: Floats) -> Trained:
     part = decode(Part, plain["part"].encode())
     decode(Plan, encode(Plan(catalogue=catalogue.digest, parts=(part,))))
     prepared = Prepared(recipe=recipe, part=part, sites=texts(plain["sites"]), catalogue=catalogue)
+    if prepared.step.model != recipe.kind:
+        raise ValueError(recipe.kind)
     if weights.shape != (prepared.shape.width,) or not np.isfinite(weights).all():
         raise ValueError(weights.shape)
     stopped = plain["stopped"]
-    return Trained(
+    found = Trained(
         fitted=_fitted(plain["fitted"], recipe.kind, weights),
         prepared=prepared,
         run=None if plain["run"] is None else read_run(plain["run"], recipe),
@@ -115,6 +124,9 @@ def _trained(plain: dict[str, Any], weights: Floats) -> Trained:
         if stopped is None
         else FarrError(str(stopped["code"]), str(stopped["message"]), remedy=str(stopped["remedy"])),
     )
+    # What could not have been saved is none: whoever asks for its card later is not told only then.
+    _text(found)
+    return found
 
 
 def _fitted(plain: dict[str, Any], kind: str, weights: Floats) -> Fitted:
@@ -131,7 +143,9 @@ def _fitted(plain: dict[str, Any], kind: str, weights: Floats) -> Fitted:
         evaluation=None
         if evaluation is None
         else Evaluation(
-            figures=tuple(Figure(**_floats(each, ("value", "low", "high"))) for each in evaluation["figures"]),
+            figures=tuple(
+                made(Figure, each, **_floats(each, ("value", "low", "high"))) for each in evaluation["figures"]
+            ),
             bands=tuple(CalibrationBand(**_floats(each, tuple(each))) for each in evaluation["bands"]),
             share=float(evaluation["share"]),
         ),
@@ -146,8 +160,7 @@ def _truth(value: object) -> bool:
 
 
 def _round(plain: dict[str, Any]) -> Round:
-    whole(plain["number"])
-    return Round(**_floats(plain, ("share", "loss", "low", "high", "moved")))
+    return made(Round, plain, **_floats(plain, ("share", "loss", "low", "high", "moved")))
 
 
 def _tensors(trained: Trained) -> bytes:
@@ -161,8 +174,7 @@ def _tensors(trained: Trained) -> bytes:
     for place, layer in zip(places, layers, strict=True):
         tensors[f"{place}.weight"] = np.ascontiguousarray(layer.matrix)
         tensors[f"{place}.bias"] = np.ascontiguousarray(layer.bias)
-    text = json.dumps(_plain(trained), ensure_ascii=False, allow_nan=False)
-    data: bytes = to_bytes(tensors, metadata={"farr": text})
+    data: bytes = to_bytes(tensors, metadata={"farr": _text(trained)})
     return data
 
 
@@ -195,7 +207,7 @@ def _matrix(value: object, width: int) -> Floats | None:
 
 
 def _floats(plain: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return plain | {
+    return {
         name: (None if name in ("loss", "low", "high") and "loss" in plain else float("nan"))
         if plain[name] is None
         else float(plain[name])

@@ -99,6 +99,12 @@ class Prepared:
         return Plan(catalogue=self.catalogue.digest, parts=(self.part,))
 
     @property
+    def held_share(self) -> Fraction:
+        """Return the share of patients who are held out: the recipe's, in whole folds."""
+        split = self.step.split
+        return Fraction(0) if split is None else 1 - Fraction(split.last - split.first + 1, split.folds)
+
+    @property
     def model(self) -> Model:
         """Return what is to be trained."""
         held = held_out(self.recipe.held_out)
@@ -141,6 +147,11 @@ def prepare(recipe: Recipe, catalogue: Catalogue, sites: Sites) -> Prepared:
             terms.append(found)
     with _at("outcome"):
         outcome = _outcome(recipe, fragments.term(recipe.outcome))
+    told = _columns(outcome)
+    for place, term in enumerate(terms):
+        with _at(f"terms[{place}]"):
+            if both := sorted(told & _columns(term)):
+                raise StatementError(f"it reads {both[0]}, of which the outcome is", remedy="take it away")
     with _at("exposure"):
         exposure = fragments.number(recipe.exposure).name if recipe.exposure else None
     with _at("intervals" if recipe.intervals else "time"):
@@ -219,6 +230,9 @@ def _outcome(recipe: Recipe, found: ModelTerm) -> NumberTerm | FlagKey | CodeKey
         raise StatementError(
             f"no outcome of a model of kind {recipe.kind}",
             remedy=remedies.get(recipe.kind, "name a number column or a column of codes, or write a condition"),
+            text=recipe.outcome,
+            start=0,
+            end=len(recipe.outcome),
         )
     return found
 
@@ -245,6 +259,14 @@ def _stratum(text: str, place: int, fragments: Fragments) -> Key:
         return found
 
 
+def _columns(term: ModelTerm) -> set[str]:
+    """Return the columns that a term or an outcome reads."""
+    if isinstance(term, FlagKey):
+        return set(columns_in(term.term))
+    column = getattr(term, "column", None)
+    return {column} if isinstance(column, str) else set()
+
+
 def _complete(terms: Sequence[ModelTerm]) -> Every | None:
     """Return the condition that every term has a value; None where none can be missing.
 
@@ -253,11 +275,9 @@ def _complete(terms: Sequence[ModelTerm]) -> Every | None:
     read: set[str] = set()
     asked: set[str] = set()
     for term in terms:
+        read |= _columns(term)
         if isinstance(term, FlagKey):
-            read |= columns_in(term.term)
             asked |= _asked_missing(term.term)
-        elif isinstance(column := getattr(term, "column", None), str):
-            read.add(column)
     left = sorted(read - asked)
     return Every(terms=tuple(Not(term=Missing(column=column)) for column in left)) if left else None
 

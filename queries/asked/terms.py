@@ -38,17 +38,23 @@ def key_terms(key: Key, setting: Setting) -> tuple[Code, ...]:
     if isinstance(key, FlagKey):
         name = condition_name(key.term, setting.table)
         return (Code(code=name, label=Label(en=name, zh=name)),)
+    return tuple(_named(code, key, setting) for code in setting.codes(key)[1:])
+
+
+def first_group(key: Key, setting: Setting) -> Code | None:
+    """Return the name of the cell that a key's terms are measured against; None of a condition, which has no other."""
+    return None if isinstance(key, FlagKey) else _named(setting.codes(key)[0], key, setting)
+
+
+def _named(code: Code, key: CodeKey | BandKey | DateKey | AttributeKey | SiteKey, setting: Setting) -> Code:
     about = _about(key)
     label = setting.table.by_name[key.column].label if isinstance(key, (CodeKey, BandKey, DateKey)) else None
-    return tuple(
-        Code(
-            code=f"{about}={code.code}",
-            label=Label(
-                en=f"{label.en if label else about}: {code.label.en}",
-                zh=f"{label.zh if label else about}：{code.label.zh}",
-            ),
-        )
-        for code in setting.codes(key)[1:]
+    return Code(
+        code=f"{about}={code.code}",
+        label=Label(
+            en=f"{label.en if label else about}: {code.label.en}",
+            zh=f"{label.zh if label else about}：{code.label.zh}",
+        ),
     )
 
 

@@ -54,9 +54,10 @@ class Hospitals:
         """Take a round."""
         self.asked[request] = asked
 
-    def cancel(self, request: bytes) -> None:
+    def cancel(self, request: bytes) -> bool:
         """Give a round up."""
         self.cancelled.append(request)
+        return True
 
     def wait(self, request: bytes, seconds: float | None, held: Callable[[], None]) -> Outcome:
         """Answer a round."""

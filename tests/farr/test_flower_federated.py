@@ -9,10 +9,11 @@ import pytest
 
 from farr.errors import FarrError
 from farr.flower.federated import Federated, clip_of, outcome
-from farr.flower.rounds import RoundFailedError
+from farr.flower.rounds import RoundFailedError, RoundRefusedError
 from protocols import ring
 from protocols.wire_pb2 import Note
 from queries.asked.plan import ONE, Aggregate, AppStep
+from queries.errors import PlanError
 from queries.models.clipping import BOUND_UPDATE
 
 
@@ -86,6 +87,7 @@ def federated(client):
     """Return a run's rounds over a client."""
     rounds = Federated.__new__(Federated)
     rounds._federation = client
+    rounds._app = SimpleNamespace(digest=b"d" * 32, columns=("age",), seconds=1)
     return rounds
 
 
@@ -111,12 +113,85 @@ def test_a_round_that_hospitals_cannot_pay_for_is_not_sent(tmp_path, monkeypatch
     asked = SimpleNamespace(
         sent=SimpleNamespace(kind="train", digest=bytes(32), data=b"m", entries=1), clip=1.0, sites=("a",), number=1
     )
-    with pytest.raises(FarrError) as refused:
+    with pytest.raises(RoundRefusedError) as refused:
         rounds.ask(asked, bytes([1] * 16))
     assert (refused.value.code, left) == ("budget", [])
     client.hospitals = (SimpleNamespace(id="a", remaining_units=7, connected=True),)
     rounds.ask(asked, bytes([1] * 16))
     assert left == [b"m", "round"]
+    for code, kind in [("busy", RoundRefusedError), ("not-tls", FarrError), ("internal", FarrError)]:
+        client.ask_round = lambda *_, code=code: (_ for _ in ()).throw(FarrError(code, "not now"))
+        with pytest.raises(FarrError) as failed:
+            rounds.ask(asked, bytes([1] * 16))
+        assert (type(failed.value), failed.value.code) == (kind, code)
+    client.priced = lambda *_: (_ for _ in ()).throw(PlanError("too many numbers"))
+    with pytest.raises(RoundRefusedError, match="too many"):
+        rounds.ask(asked, bytes([1] * 16))
+
+
+def test_where_nobody_tells_of_a_round_it_is_not_a_refused_one(tmp_path):
+    """It may have been asked and paid for: it is kept."""
+    client = Asked(tmp_path, "running")
+    client.requests = lambda: (_ for _ in ()).throw(FarrError("unknown-member", "not today"))
+    with pytest.raises(FarrError) as failed:
+        federated(client).ask(SimpleNamespace(), bytes(16))
+    assert type(failed.value) is FarrError
+
+
+class Held(Asked):
+    """A client whose hospitals hold a round for some seconds of a clock of its own, and answer some seconds later."""
+
+    def __init__(self, folder, *, held, answered):
+        """Say from when to when it is held, and when it is answered; seconds."""
+        super().__init__(folder, "running")
+        self.held, self.answered, self.now = held, answered, 0.0
+
+    def opened(self, _request, seconds, told):
+        """Tell what changes meanwhile; answer, or let time run out."""
+        until = self.now + (1e9 if seconds is None else seconds)
+        for at, holding in sorted([(self.now, None), *zip(self.held, (1, 0), strict=True)], key=lambda each: each[0]):
+            if self.now <= at <= min(until, self.answered):
+                self.now = at
+                inside = self.held[0] <= at < self.held[1]
+                told(SimpleNamespace(state="waiting", held=int(inside) if holding is None else holding))
+        self.now = min(until, self.answered)
+        if self.now < self.answered:
+            raise FarrError("timeout", "late")
+        return "opened"
+
+
+@pytest.mark.parametrize(
+    ("held", "answered", "seconds", "in_time"),
+    [
+        ((5, 55), 65, 60, True),
+        ((0, 500), 550, 60, True),
+        ((5, 55), 111, 60, False),
+        ((0, 500), 561, 60, False),
+        ((1000, 1000), 59, 60, True),
+        ((1000, 1000), 61, 60, False),
+        ((0, 100), 50, 0.2, False),
+        ((0, 100), 5000, None, True),
+    ],
+)
+def test_the_time_in_which_a_round_is_held_does_not_count(tmp_path, monkeypatch, held, answered, seconds, in_time):
+    """Whether somebody approves it before the app's time would be over or after it; a look is over by the wall."""
+    client, told = Held(tmp_path, held=held, answered=answered), []
+    monkeypatch.setattr("farr.flower.federated.time", SimpleNamespace(monotonic=lambda: client.now), raising=False)
+    monkeypatch.setattr("farr.flower.federated.outcome", lambda opened: opened)
+    if in_time:
+        assert federated(client).wait(bytes(16), seconds, lambda: told.append(client.now)) == "opened"
+    else:
+        with pytest.raises(FarrError, match="late"):
+            federated(client).wait(bytes(16), seconds, lambda: told.append(client.now))
+    assert len(told) == (held[0] <= client.now and held[0] < 1000)
+
+
+@pytest.mark.parametrize(("state", "given_up"), [("cancelled", True), ("failed", True), ("answered", False)])
+def test_a_round_that_was_answered_is_not_given_up(tmp_path, state, given_up):
+    """Time may be up in the moment in which it is."""
+    client = Asked(tmp_path, "running")
+    client.cancel = lambda _request: SimpleNamespace(state=state)
+    assert federated(client).cancel(bytes(16)) is given_up
 
 
 @pytest.mark.parametrize(("before", "now"), [("train", "query"), ("query", "evaluate")])
@@ -136,3 +211,13 @@ def test_only_a_request_that_has_ended_is_a_round_that_failed(tmp_path, state, k
         federated(Asked(tmp_path, state)).wait(bytes(16), 5.0, lambda: None)
     assert type(raised.value) is kind
     assert getattr(raised.value, "charged", True)
+
+
+def test_an_app_that_policies_do_not_name_is_told_what_operators_need(tmp_path):
+    """The folder and the digest: refusals name no rule."""
+    asked = Asked(tmp_path, "failed")
+    asked.opened = lambda *_wait: (_ for _ in ()).throw(FarrError("policy", "0 of 4", remedy="ask for less"))
+    with pytest.raises(RoundFailedError) as raised:
+        federated(asked).wait(bytes(16), 5.0, lambda: None)
+    assert "farr node apps allow" in raised.value.remedy
+    assert (b"d" * 32).hex() in raised.value.remedy

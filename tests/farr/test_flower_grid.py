@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import weakref
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,7 +18,7 @@ from farr.cli.train_app import train_app
 from farr.errors import FarrError
 from farr.flower import adapter, app, kept
 from farr.flower.grid import FarrGrid, node_id
-from farr.flower.rounds import RoundFailedError
+from farr.flower.rounds import RoundFailedError, RoundRefusedError
 from farr.questions.asking import Terms
 from tests.farr.flower_hospitals import EXAMPLES, Hospitals, heart
 
@@ -58,6 +60,25 @@ def test_an_unmodified_app_trains_over_hospitals_as_over_their_mean(over):
     model = np.concatenate([each.ravel() for _, each in sorted(load(ran.model.read_bytes()).items())])
     assert model == pytest.approx(expected, abs=1e-5)
     assert np.linalg.norm(expected) > 0.5
+
+
+def test_models_of_rounds_that_are_over_are_not_held(over, monkeypatch):
+    """Of a large network all rounds' together would not fit: beside the last there is the one that was just sent."""
+    begun, hospitals = over()
+    models, alive = [], []
+
+    def spied(told, before=app.only_linear):
+        def heard(arrays):
+            models.append(weakref.ref(arrays))
+            told(arrays)
+            alive.append(sum(each() is not None for each in models))
+
+        return before(heard)
+
+    monkeypatch.setattr(app, "only_linear", spied)
+    app.run(EXAMPLES / "sklearn", begun, lambda *_: hospitals)
+    assert len(alive) == 3
+    assert alive[-1] < 3
 
 
 def test_a_query_of_pandas_gives_the_pooled_counts(over, capsys):
@@ -131,6 +152,119 @@ def test_a_round_that_is_late_is_given_up_and_counted(grid):
     assert list(grid.send_and_receive(train(grid, grid.get_node_ids()), timeout=1)) == []
     assert hospitals.cancelled == list(hospitals.asked)
     assert grid._kept.spent_units == grid._kept.share
+
+
+def test_a_round_that_was_answered_at_the_last_moment_is_not_thrown_away(grid):
+    """Time was up, and hospitals had been charged: its sum is there, and the app sees it."""
+    grid, hospitals = grid
+    hospitals.late = True
+
+    def cancel(_request):
+        hospitals.late = False
+        return False
+
+    hospitals.cancel = cancel
+    replies = grid.send_and_receive(train(grid, grid.get_node_ids()), timeout=1)
+    assert [reply.has_error() for reply in replies] == [False] * 4
+    assert [each.state for each in grid._kept.done_rounds] == ["answered"]
+
+
+def test_a_round_that_could_not_be_pushed_is_pushed_again_as_the_same_one(grid):
+    """An app that tries again, because the coordinator was away for a moment, pays for one round."""
+    grid, hospitals = grid
+    ask, fails = hospitals.ask, [True]
+
+    def away(asked, request):
+        ask(asked, request)
+        if fails.pop():
+            fails.append(False)
+            raise FarrError("unreachable", "gone")
+
+    hospitals.ask = away
+    nodes = grid.get_node_ids()
+    with pytest.raises(FarrError, match="gone"):
+        grid.push_messages(train(grid, nodes))
+    fails[:] = [False]
+    replies = grid.send_and_receive(train(grid, nodes))
+    assert len(replies) == 4
+    assert len(hospitals.asked) == len(grid._kept.done_rounds) == 1
+
+
+def test_messages_of_two_pushes_are_never_taken_for_each_other(grid):
+    """An evaluation that is not asked has its own ids, so its replies are not those of the round after it."""
+    grid, _ = grid
+    nodes = grid.get_node_ids()
+    skipped = grid.push_messages(
+        [Message(RecordDict({"arrays": ArrayRecord([np.zeros(3)])}), node, "evaluate") for node in nodes]
+    )
+    asked = grid.push_messages(train(grid, nodes))
+    assert not set(skipped) & set(asked)
+    assert [reply.has_error() for reply in grid.pull_messages(asked)] == [False] * 4
+    assert [reply.has_error() for reply in grid.pull_messages(skipped)] == [True] * 4
+
+
+def test_people_are_told_once_that_a_round_is_held(over):
+    """However often an app looks whether there is a reply."""
+    begun, hospitals = over()
+    wait, told, looks = hospitals.wait, [], []
+
+    def holds(request, seconds, held):
+        looks.append(seconds)
+        held()
+        if len(looks) < 5:
+            raise FarrError("timeout", "not yet")
+        return wait(request, seconds, held)
+
+    hospitals.wait = holds
+    with adapter.task(3):
+        grid = FarrGrid(hospitals, *begun, config=begun[1].config, told=told.append)
+        identifiers = grid.push_messages(train(grid, grid.get_node_ids()))
+        while not grid.pull_messages(identifiers):
+            pass
+    assert len(looks) == 5
+    assert [each.state for each in told] == ["asked", "held", "answered"]
+
+
+@pytest.mark.parametrize("then", [{"away": {"centre-1"}}, {"away": {"centre-3"}}, {"gone": "centre-1"}])
+def test_a_run_is_taken_up_whoever_is_connected_by_then(over, tmp_path, then):
+    """Rounds that were asked are shown to the app as they were: with the hospitals of then, one that left too."""
+    begun, hospitals = over()
+    wait = hospitals.wait
+    hospitals.away = {"centre-0"}
+
+    def cut(request, seconds, held):
+        if hospitals.asked[request].number == 3:
+            raise FarrError("unreachable", "gone")
+        return wait(request, seconds, held)
+
+    hospitals.wait = cut
+    app.run(EXAMPLES / "sklearn", begun, lambda *_: hospitals)
+    hospitals.wait, hospitals.away = wait, then.get("away", set())
+    there = hospitals.hospitals
+    hospitals.hospitals = lambda: {site: up for site, up in there().items() if site != then.get("gone")}
+    again = app.resume(EXAMPLES / "sklearn", tmp_path, begun[1].id[:8])
+    ran = app.run(EXAMPLES / "sklearn", again, lambda *_: hospitals)
+    assert ran.stopped is None
+    first, *_, last = ran.kept.done_rounds
+    assert first.sites == ("centre-1", "centre-2", "centre-3")
+    assert "centre-0" in last.sites
+    assert len(hospitals.asked) == 6
+
+
+def test_a_round_that_was_paid_for_is_not_forgotten_because_nobody_tells_of_it(grid):
+    """Taken up while the coordinator does not answer for it: it stays the round that was asked."""
+    grid, hospitals = grid
+    nodes = grid.get_node_ids()
+    grid.send_and_receive(train(grid, nodes))
+    grid._number, before = 0, list(grid._kept.done_rounds)
+
+    def silent(_asked, _request):
+        raise FarrError("unknown-member", "the analyst's certificate was renewed elsewhere")
+
+    hospitals.ask = silent
+    with pytest.raises(FarrError, match="renewed"):
+        grid.push_messages(train(grid, nodes))
+    assert grid._kept.done_rounds == before
 
 
 def test_a_run_stops_before_the_round_that_would_exceed_its_price(over):
@@ -260,7 +394,7 @@ def test_a_round_that_was_kept_and_has_expired_is_asked_under_another_id(over, t
             raise FarrError("unreachable", "gone")
         if len(calls) == 4:
             assert request == calls[1]
-            raise FarrError("expired", "request")
+            raise RoundRefusedError(FarrError("expired", "request"))
         ask(asked, request)
 
     hospitals.ask = cut
@@ -295,6 +429,40 @@ def test_what_is_kept_of_a_run_is_read_as_it_was_written(over, tmp_path):
     app.run(EXAMPLES / "sklearn", (settings, begun), lambda *_: hospitals)
     assert kept.read(begun.folder) == begun
     assert oct((begun.folder / kept.FILE).stat().st_mode)[-3:] == "600"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "[" * 100_000,
+        '{"format": 1}',
+        '{"format": 2}',
+        "whole",
+        '{"rounds": 0}',
+        '{"rho_units": "7"}',
+        '{"config": 7}',
+        '{"id": "00000000000000000000000000000000"}',
+        '{"done_rounds": [7]}',
+        '{"done_rounds": [{"number": "1"}]}',
+    ],
+)
+def test_a_file_that_is_no_runs_is_refused(over, text):
+    """Damaged, of another version, or of another run: said at once, and nothing is asked on the strength of it."""
+    (_, begun), _ = over()
+    begun.save()
+    file = begun.folder / kept.FILE
+    if text == "whole":
+        file.write_bytes(b"\xff" + file.read_bytes())
+    elif text.startswith('{"format"'):
+        file.write_text(text)
+    elif text.startswith("{"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | json.loads(text)))
+    else:
+        file.write_text(text)
+    with pytest.raises(FarrError) as refused:
+        kept.read(begun.folder)
+    assert refused.value.code == "no-run"
 
 
 def test_an_evaluation_that_declares_nothing_costs_nothing(grid):

@@ -66,7 +66,9 @@ def test_the_examples_say_what_they_need(name):
         ("[tool.farr]", "[tool.farr]\nclip = true", "clip is no number"),
         ("[tool.farr]", "[tool.farr]\nseconds = 0", "seconds is no whole number"),
         ("[tool.farr]", "[tool.farr]\nrounds = 1.5", "rounds is no whole number"),
-        ("[tool.farr]", "[tool.farr]\nwhere = 3", "names no table"),
+        ("[tool.farr]", "[tool.farr]\nwhere = 3", "where is no text"),
+        ("[tool.farr]", "[tool.fare]", r"has no \[tool.farr\] - write .* columns = "),
+        ('columns = ["sex", "age", "age"]', "", "no columns"),
         ('serverapp = "mine.server:app"', "", "no serverapp"),
         ("model.rate = 0.5", "rates = [1, 2]", "no Flower app"),
     ],
@@ -91,7 +93,9 @@ def test_settings_are_replaced_by_some_of_the_same_kind(folder):
         "num-server-rounds": 2,
         "model.rate": 0.1,
     }
-    for wrong in ("num-server-rounds = '2'", "rounds = 2", "a b"):
+    assert settings.over({"rate": 0.1}, "rate = 1") == {"rate": 1.0}
+    rounds = "num-server-rounds"
+    for wrong in (f"{rounds} = '2'", f"{rounds} = 1.5", f"{rounds} = true", "rounds = 2", "a b"):
         with pytest.raises(FarrError):
             settings.over(config, wrong)
 

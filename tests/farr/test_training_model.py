@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +26,7 @@ from farr.demo.run import FOLDER as DEMO
 from farr.errors import FarrError
 from farr.questions.asking import Sharing
 from farr.training import card, saved
-from farr.training.coefficients import table_of
+from farr.training.coefficients import first_groups, table_of
 from farr.training.estimators import (
     CoxRegression,
     LinearRegression,
@@ -38,14 +39,15 @@ from farr.training.foreseen import fake, rehearse
 from farr.training.frames import NOWHERE, Rows
 from farr.training.model_file import read_file
 from farr.training.modules import layers_of
-from farr.training.recipe import Recipe, read
+from farr.training.recipe import Recipe, read, settled
+from farr.training.run import rounds_of
 from farr.training.sample import fake_rows
 from farr.training.terms import held_out, prepare
 from farr.training.trained import Trained
 from queries.agreed.catalogue_file import read_catalogue
 from queries.asked.plan import CodeKey, FlagKey, Missing, Not, NumberTerm
 from queries.errors import CatalogueError, StatementError
-from queries.models.fitted import Fitted, Round
+from queries.models.fitted import Figure, Fitted, Round
 
 CATALOGUE = read_catalogue((DEMO / "stroke.toml").read_bytes(), "stroke.toml")
 SITES = {f"site-{place}": {"country": "UK" if place < 3 else "ITAL"} for place in range(5)}
@@ -297,6 +299,15 @@ def test_weights_go_to_json_where_safetensors_is_not_installed(tmp_path, monkeyp
         (("run",), '{"id": 7}'),
         (("run",), RUN.replace('"rho_units": 9', '"rho_units": "9"')),
         (("run",), RUN.replace('"charged_units": 8', '"charged_units": 1e999999999')),
+        (("run",), RUN.replace('"begun_at": 0', '"begun_at": 1000000000000000000')),
+        (("run",), RUN.replace('"charged_units": 8', '"charged_units": -8')),
+        (("recipe", "kind"), '"linear"'),
+        (("fitted", "noise_covariance", 0, 0), "NaN"),
+        (("fitted", "history", 0, "moved"), "Infinity"),
+        (
+            ("fitted", "evaluation"),
+            '{"share": 0.1, "bands": [], "figures": [{"name": [], "value": 1, "low": 1, "high": 1}]}',
+        ),
         (("sites",), "7"),
         (("sites",), "[[]]"),
         (("coefficients",), "[[[1]]]"),
@@ -393,6 +404,82 @@ def test_a_condition_is_called_what_the_recipe_calls_it():
     assert [each.label for each in table_of(prepared, fitted(prepared, [0.0, 1.0, 2.0])).terms] == ["Age", "sex <> 'F'"]
 
 
+def test_groups_are_shown_beside_the_first_ones():
+    """A coefficient of a group means nothing without the group that it is measured against; a condition needs none."""
+    prepared = prepare(recipe(terms=["age", "sex", "BAND(age, 50)", "sex <> 'F'"]), CATALOGUE, SITES)
+    first = first_groups(prepared)
+    assert [each.partition(": ")[0] for each in first] == ["Sex", "Age"]
+    zeros = [0.0] * prepared.shape.width
+    page = card.markdown(Trained(fitted=with_noise(prepared, zeros, 0.3), prepared=prepared, run=None))
+    assert f"First groups: {'; '.join(first)}" in page.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "terms", "place"),
+    [
+        ("sex = 'F'", ["age", "sex"], "terms[1]"),
+        ("age >= 65", ["BAND(age, 50)"], "terms[0]"),
+        ("age > 65", ["sex"], ""),
+    ],
+)
+def test_a_term_that_tells_the_outcome_itself_is_refused(outcome, terms, place):
+    """A model that reads its outcome predicts it without a fault and says nothing."""
+    wanted = recipe(outcome=outcome, terms=terms)
+    if not place:
+        prepare(wanted, CATALOGUE, SITES)
+        return
+    with pytest.raises(StatementError) as refused:
+        prepare(wanted, CATALOGUE, SITES)
+    assert refused.value.message.startswith(f"{place}: it reads ")
+
+
+def test_what_users_of_arrays_write_is_refused_in_words():
+    """An array has no names of columns."""
+    prepared = prepare(recipe(), CATALOGUE, SITES)
+    with pytest.raises(FarrError, match="no DataFrame"):
+        Rows(np.zeros((2, 2)), prepared.setting)
+
+
+def test_coefficients_fit_on_a_narrow_terminal():
+    """Eighty columns: no word of the head and no number is broken, and units stand with their terms."""
+    from rich.console import Console
+
+    from farr.cli.training_pages import coefficient_table
+
+    prepared = prepare(recipe(terms=["age", "sex <> 'F'"]), CATALOGUE, SITES)
+    console = Console(width=80, file=StringIO())
+    console.print(
+        coefficient_table(Trained(fitted=with_noise(prepared, [0.0, 1.2, 1.0], 0.3), prepared=prepared, run=None))
+    )
+    lines = console.file.getvalue().splitlines()
+    assert lines[0].split() == ["term", "coefficient", "±", "noise", "±", "in", "all", "odds", "ratio", "95", "%"]
+    assert lines[3].startswith("Age [years]")
+    assert max(map(len, lines)) <= 80
+    assert len(lines) == 2 + 3
+
+
+def test_a_long_curve_shows_its_last_rounds():
+    """A network's sixty rounds would break the line that changes in place."""
+    prepared = prepare(recipe(), CATALOGUE, SITES)
+    rounds = tuple(
+        Round(number=number, share=Fraction(1), loss=float(number), low=0.0, high=1.0, moved=0.1)
+        for number in range(60)
+    )
+    line = loss_line(replace(fitted(prepared, [0.0] * prepared.shape.width), history=rounds))
+    assert len(line.split()[1]) == 1 + 24
+    assert line.split()[1][0] == "…"
+    assert line.split()[1][-1] == "█"
+
+
+def test_a_loss_that_the_noise_made_less_than_nothing_is_not_called_nothing():
+    """Its upper end says something, its value nothing."""
+    from farr.cli.training_pages import _figure
+
+    assert _figure(Figure(name="loss", value=0.0, low=0.0, high=1.38)) == ("?", "at most 1.38")
+    assert _figure(Figure(name="loss", value=1.09, low=0.0, high=2.32)) == ("1.09", "0, 2.32")
+    assert _figure(Figure(name="brier", value=0.136, low=0.0211, high=0.25)) == ("0.136", "0.0211, 0.250")
+
+
 def test_a_card_has_coefficients_and_ratios_with_their_intervals():
     """The page shows each coefficient by unit, and of a logistic model the odds ratio, but not of the intercept."""
     prepared = prepare(recipe(terms=["age", "sex <> 'F'"]), CATALOGUE, SITES)
@@ -401,7 +488,7 @@ def test_a_card_has_coefficients_and_ratios_with_their_intervals():
     assert "odds ratio" in heads
     assert {line.count("|") for line in (heads, intercept, age)} == {8}
     assert intercept.endswith("|  |  |")
-    assert age.startswith("| Age [per years] | 0.02 | 0.005 | 0.005 | 0.0102, 0.0298 | 1.02 |")
+    assert age.startswith("| Age [years] | 0.02 | 0.005 | 0.005 | 0.0102, 0.0298 | 1.02 |")
 
 
 def with_noise(prepared, values, error):
@@ -464,6 +551,7 @@ def test_a_model_of_a_number_shows_its_typical_error_in_the_outcomes_units():
         ("network", {}, "operators this one: "),
         ("cox", {"strata": ["hospital"]}, "own_row = true"),
         ("logistic", {}, "which models"),
+        ("logistic", {"terms": ["site.country"]}, "site.country may tell a hospital apart"),
     ],
 )
 def test_a_refusal_by_policy_says_what_to_do_for_this_model(kind, changes, words):
@@ -474,8 +562,24 @@ def test_a_refusal_by_policy_says_what_to_do_for_this_model(kind, changes, words
     assert words in explained(refusal, prepare(recipe(kind, **changes), CATALOGUE, SITES).step).remedy
     dear = explained(FarrError("cost-limit", "0 of 5 hospitals answered"), prepare(recipe(), CATALOGUE, SITES).step)
     assert "a run counts as one" in dear.remedy
+    denied = explained(FarrError("denied", "0 of 5"), prepare(recipe(kind, **changes), CATALOGUE, SITES).step)
+    assert "may have denied it" in denied.remedy
+    assert words in denied.remedy
     other = FarrError("too-few", "0 of 5 hospitals answered")
     assert explained(other, prepare(recipe(), CATALOGUE, SITES).step) is other
+
+
+def test_hospitals_that_refuse_for_different_reasons_get_a_remedy_for_each():
+    """The code is that too few were left; asking again later would not help."""
+    from farr.training.refused import explained
+
+    mixed = FarrError(
+        "too-few", "0 of 5", remedy="ask again later", details={"refusals": {"policy": ["a"], "cost-limit": ["b"]}}
+    )
+    remedy = explained(mixed, prepare(recipe(), CATALOGUE, SITES).step).remedy
+    assert "which models" in remedy
+    assert "a run counts as one" in remedy
+    assert "again later" not in remedy
 
 
 def test_survival_falls_with_time_and_is_lower_where_the_hazard_is_higher():
@@ -516,6 +620,22 @@ def test_a_rehearsal_counts_what_a_run_would_send():
     assert all(each.noise_error > 0 for each in found.table.coefficients)
 
 
+@pytest.mark.parametrize("kind", OF_KINDS)
+@pytest.mark.parametrize("changes", [{}, {"rounds": 3, "held_out": Decimal("0.1")}])
+def test_a_run_says_how_many_rounds_it_takes(kind, changes):
+    """Hospitals' operators approve so many, and people see how far a run is: no more, and no fewer."""
+    prepared = prepare(recipe(kind, **changes), CATALOGUE, SITES)
+    sharing = Sharing(hospitals=5, minimum=5, colluders=1, honest=4)
+    assert rounds_of(prepared) == rehearse(prepared, sharing, patients=200).rounds
+
+
+@pytest.mark.parametrize(("written", "share"), [("0.01", "5%"), ("0.12", "10%"), ("0.2", "20%")])
+def test_a_card_says_how_many_patients_were_held_out(written, share):
+    """As many as were, in folds of a twentieth: not the share that was written."""
+    held = fake(recipe(held_out=Decimal(written)), CATALOGUE, SITES, rows=400)
+    assert f"Of {share} of the patients" in card.markdown(held)
+
+
 # --- estimators
 
 
@@ -544,6 +664,45 @@ def test_an_estimator_is_a_recipe_and_its_model():
         PoissonRegression().with_model(trained())
     with pytest.raises(FarrError):
         model.set_params(alpha=1)
+
+
+@pytest.mark.parametrize(
+    ("made", "asked"),
+    [
+        ({}, {"purpose": "research"}),
+        ({}, {"rows_per_patient": 1}),
+        ({}, {"epsilon": 0.1}),
+        ({}, {"held_out": 0.2}),
+        ({"clip": 0}, {}),
+        ({"minimum": 0}, {}),
+        ({"rows_per_patient": 0}, {}),
+        ({"penalty": "much"}, {}),
+        ({"epsilon": None}, {}),
+        ({"held_out": float("nan")}, {}),
+        ({}, {"time": "followed"}),
+    ],
+)
+def test_a_setting_that_would_be_dropped_in_silence_is_refused(made, asked):
+    """Where fit is given what belongs to the estimator, or a number is none, nothing is asked at another setting."""
+    with pytest.raises(FarrError) as refused:
+        LogisticRegression(**made).recipe(table="admission", outcome="died = 'Y'", terms=["age"], **asked)
+    assert next(iter(made | asked)) in refused.value.message
+
+
+def test_terms_are_a_list_and_not_letters():
+    """A text in the place of a list is told as that; a tuple is a list."""
+    asked = {"table": "admission", "outcome": "died = 'Y'", "time": "followed"}
+    with pytest.raises(FarrError, match="terms: not a list"):
+        CoxRegression().recipe(terms="age", **asked)
+    assert CoxRegression().recipe(terms=("age",), strata=("hospital",), intervals=(0, 30), **asked).strata == (
+        "hospital",
+    )
+
+
+@pytest.mark.parametrize("number", [np.float64(0.5), np.float32(0.5), Fraction(1, 2), 0.5])
+def test_a_price_may_be_any_kind_of_number(number):
+    """As where it comes out of an array of prices that are tried."""
+    assert settled(replace(recipe(), epsilon=number)) == recipe(privacy={"epsilon": Decimal("0.5")})
 
 
 @pytest.mark.parametrize(

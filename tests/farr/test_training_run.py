@@ -1,20 +1,26 @@
 """A run of training: asked round by round, taken up after any cut, stopped by the budget, and never paid twice."""
 
+import ast
+import errno
+import fcntl
 import json
+import os
 import stat
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from farr import channel, dialing
 from farr.errors import FarrError
 from farr.questions.asking import Terms
 from farr.questions.opening import open_release
-from farr.training import runs
+from farr.training import refused, runs
 from farr.training.card import card_of
 from farr.training.estimators import LogisticRegression, Network
 from farr.training.frames import Rows, design_of
@@ -30,6 +36,7 @@ from queries.asked.canonical import decode
 from queries.asked.design import design_of as digest_of
 from queries.asked.plan import Plan
 from queries.cost.accounting import rho_of, units
+from queries.errors import AuthorityError
 from queries.models.contributions import tally_of
 from tests.farr import harbour
 
@@ -209,7 +216,9 @@ def test_a_run_that_was_killed_pays_for_no_round_twice(tmp_path, whole, call, mo
         train(harbour.federation(home, quay), RECIPE)
     monkeypatch.setattr(runs, "write", write)
     (kept,) = runs.every(home)
-    assert kept.rounds == ()
+    assert runs.find(home, kept.id).rounds == ()
+    # Who only lists runs is not told that they cost less than they may have.
+    assert kept.committed_units >= sum(each.rho_units for each in quay.submitted) > 0
     again = harbour.Federation(home)
     again._line.close()
     again._line = quay
@@ -251,8 +260,98 @@ def test_a_round_that_was_refused_is_asked_anew_when_the_run_is_taken_up(asked, 
     assert trained.stopped.code == "budget"
     assert trained.run.lost_units == quay.submitted[2].rho_units
     quay.fails = {}
+    resume(asked, trained.run.id)
+    assert [each.run.round for each in quay.submitted] == [1, 2, 3, 3, 4]
+    assert len({each.id for each in quay.submitted}) == 5
+
+
+def test_a_run_never_costs_more_than_was_agreed(asked, quay):
+    """A round that was charged in vain and asked again leaves too little for the last one: it is not asked."""
+    quay.fails = {3: "too-few"}
+    lost = train(asked, RECIPE).run
+    assert lost.committed_units == lost.spent_units + quay.submitted[2].rho_units
+    quay.fails = {}
+    trained = resume(asked, lost.id)
+    assert trained.stopped.code == "run-over"
+    assert trained.run.committed_units == trained.run.spent_units + trained.run.lost_units <= trained.run.rho_units
+    assert sum(each.rho_units for each in quay.submitted) <= units(rho_of(3.0))
+    assert len(trained.fitted.history) == 4
+    assert resume(asked, lost.id).stopped.code == "run-over"
+    assert len(quay.submitted) == 5
+
+
+@pytest.mark.parametrize("code", ["not-tls", "intercepted", "internal", "replayed", "timeout"])
+def test_a_round_that_may_have_been_handed_in_is_never_asked_anew(tmp_path, whole, code):
+    """The answer to a request is lost with its connection: the same request is handed in again, nothing else."""
+    left = [3]
+
+    def cut(named):
+        if named == "submitted":
+            left[0] -= 1
+            if left[0] == 0:
+                raise FarrError(code, "gone")
+
+    quay = Hospitals(cut=cut)
+    federation = harbour.federation(tmp_path / "home", quay)
+    with pytest.raises(FarrError, match="gone"):
+        train(federation, RECIPE)
+    (kept,) = runs.every(federation.folder)
+    assert (kept.state, kept.lost_units) == (runs.RUNNING, 0)
+    trained = resume(federation, kept.id)
+    assert np.array_equal(trained.fitted.coefficients, whole.fitted.coefficients)
+    assert len(quay.submitted) == len(whole.run.rounds)
+    assert trained.run.spent_units == whole.run.spent_units
+
+
+def test_every_failure_on_the_way_leaves_in_doubt_what_was_handed_in():
+    """Whatever the line and its diagnosis call a broken connection, none of it is taken for a refusal."""
+    codes = set()
+    for module in (dialing, channel):
+        for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "FarrError":
+                codes |= {each.value for each in node.args[:1] if isinstance(each, ast.Constant)}
+    assert {"unreachable", "not-tls", "timeout"} <= codes <= refused.IN_DOUBT
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [AuthorityError("no-mandate", "it ended", remedy=""), FarrError("no-mandate", "none"), Rejected("expired", "it")],
+)
+def test_a_round_that_this_side_refuses_leaves_the_last_model(asked, quay, monkeypatch, refusal):
+    """As where the mandate ends in the middle of a run: what was paid for is not lost, and the run can go on."""
+    priced, asks = asked.priced, []
+
+    def ends(question, terms, price):
+        asks.append(price)
+        if len(asks) == 4:
+            raise refusal
+        return priced(question, terms, price)
+
+    monkeypatch.setattr(asked, "priced", ends)
+    trained = train(asked, RECIPE)
+    assert (trained.stopped.code, len(quay.submitted)) == (refusal.code, 2)
+    assert (trained.run.state, trained.run.lost_units) == (runs.STOPPED, 0)
+    assert len(trained.fitted.history) == 2
     assert resume(asked, trained.run.id).stopped is None
-    assert [each.run.round for each in quay.submitted][:5] == [1, 2, 3, 3, 4]
+
+
+def test_a_run_that_is_driven_again_goes_on_from_what_is_kept(asked, quay, whole):
+    """A notebook that runs the same cell twice holds a run as it was begun: no round is paid for twice."""
+    run, left = begin(asked, RECIPE, by_residence=False, patience=3600), [3]
+
+    def cut(named):
+        if named == "watch":
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+
+    quay.cut = cut
+    with pytest.raises(KeyboardInterrupt):
+        conduct(asked, run)
+    trained = conduct(asked, run)
+    assert len(quay.submitted) == len(whole.run.rounds)
+    assert np.array_equal(trained.fitted.coefficients, whole.fitted.coefficients)
+    assert conduct(asked, run).run == trained.run
 
 
 @pytest.mark.parametrize(
@@ -283,7 +382,49 @@ def test_a_run_is_taken_further_by_one_process_at_a_time(asked):
     assert resume(asked, run.id).fitted.finished
 
 
-@pytest.mark.parametrize("changes", [{"name": "../../elsewhere"}, {"epsilon": 0.0}, {"held_out": Fraction(2)}])
+def test_a_process_that_was_forked_meanwhile_does_not_hold_the_run(tmp_path, monkeypatch):
+    """As a ServerApp's loaders of data, which may outlive the run: they have a copy of all that is open."""
+    held, opens = [], os.open
+    monkeypatch.setattr(os, "open", lambda *given: held.append(opens(*given)) or held[-1])
+    with runs.alone(tmp_path / "run"):
+        copy = os.dup(held[-1])
+        with pytest.raises(FarrError), runs.alone(tmp_path / "run"):
+            pass
+    with runs.alone(tmp_path / "run"):
+        os.close(copy)
+
+
+def test_a_home_that_keeps_no_locks_is_told(tmp_path, monkeypatch):
+    """Some network file systems: rather than two processes that pay twice, none."""
+
+    def none(_descriptor, _what):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(FarrError) as refused, runs.alone(tmp_path / "run"):
+        pass
+    assert refused.value.code == "no-lock"
+
+
+@pytest.mark.parametrize("name", ["run", "Run"])
+def test_a_model_never_takes_the_place_of_its_run(asked, quay, name):
+    """A model is saved beside run.json under its own name, some file systems seeing no capitals."""
+    with pytest.raises(FarrError) as refused:
+        train(asked, replace(RECIPE, name=name))
+    assert (refused.value.code, quay.submitted) == ("model", [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "../../elsewhere"},
+        {"epsilon": 0.0},
+        {"held_out": Fraction(2)},
+        {"clip": Fraction(0)},
+        {"minimum": 0},
+        {"rows_per_patient": 0},
+    ],
+)
 def test_a_recipe_made_in_python_is_read_as_strictly_as_a_file(asked, quay, changes):
     """What no file may say is refused before anything is asked or written."""
     with pytest.raises(FarrError) as refused:
@@ -310,6 +451,17 @@ def test_a_damaged_run_hides_no_other(asked):
     heard = []
     assert runs.every(asked.folder, heard.append) == (whole,)
     assert [each.code for each in heard] == ["damaged-run"]
+
+
+def test_a_home_with_a_damaged_request_takes_up_no_run(asked, quay):
+    """It may be the request of a round that was paid for: rather than ask that one again, the file is named."""
+    run = begin(asked, RECIPE, by_residence=False, patience=3600)
+    folder = asked.folder / "requests"
+    folder.mkdir()
+    (folder / f"{bytes(16).hex()}.bin").write_bytes(b"\xff" * 40)
+    with pytest.raises(FarrError, match="requests") as refused:
+        resume(asked, run.id)
+    assert (refused.value.code, quay.submitted) == ("damaged-run", [])
 
 
 def test_a_request_that_is_handed_in_again_is_the_same_one(asked, quay, monkeypatch):
