@@ -24,6 +24,9 @@ app = typer.Typer(
 )
 
 LIFETIME_EPSILON = 50.0
+
+DEAR = ("most_epsilon_per_question", "approval_above_epsilon")
+"""What --most-epsilon sets: a question that is allowed waits for nobody."""
 """Budget for life of a lab's hospitals: a lab is for trying out."""
 
 Home = Annotated[Path, typer.Option("--home", metavar="DIR", help=N_("The lab's folder."))]
@@ -61,6 +64,14 @@ def up(
         float | None,
         typer.Option(metavar="E", help=N_("Every hospital's budget for life, by default 50."), show_default=False),
     ] = None,
+    most_epsilon: Annotated[
+        float | None,
+        typer.Option(
+            metavar="E",
+            help=N_("What one question or run of training may cost there, by default 1."),
+            show_default=False,
+        ),
+    ] = None,
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE", help=N_("Every hospital's policy, in place of the default one."))
     ] = None,
@@ -75,7 +86,7 @@ def up(
     begun = time.monotonic()
     source = _source(data, file, split_by)
     agreed = read_catalogue(catalogue.read_bytes(), catalogue.name)
-    text = _policy(policy, lifetime_epsilon)
+    text = _policy(policy, lifetime_epsilon, most_epsilon)
     found = _hospitals(home, source, split_by, table or (agreed.tables[0].name if agreed.tables else ""), sites)
     if mapping is not None and not mapping.is_file():
         raise FileNotFoundError(2, "no such file", str(mapping))
@@ -159,23 +170,24 @@ def _hospitals(home: Path, data: Path, column: str, table: str, most: int | None
     return hospitals.split(data, table, column, home / SPLIT, most)
 
 
-def _policy(file: Path | None, lifetime_epsilon: float | None) -> str:
+def _policy(file: Path | None, lifetime_epsilon: float | None, most_epsilon: float | None = None) -> str:
     from farr.errors import FarrError
     from farr.hospital.nodes import explained
     from farr.lab.node_homes import policy_with
     from node.authority import policy as policies
 
-    if file is not None and lifetime_epsilon is not None:
+    if file is not None and (lifetime_epsilon is not None or most_epsilon is not None):
         raise FarrError(
             "usage",
-            _("--policy and --lifetime-epsilon both set the budget"),
-            remedy=_("give one of the two; the policy file has a line lifetime_epsilon"),
+            _("--policy sets the budgets, and so do --lifetime-epsilon and --most-epsilon"),
+            remedy=_("give one or the other; the file has lines lifetime_epsilon and most_epsilon_per_question"),
         )
     if file is not None:
         text = file.read_text(encoding="utf-8")
     else:
         # Whoever runs a lab on files of their own is the operator who would have to name each network.
-        text = policy_with(lifetime_epsilon or LIFETIME_EPSILON, networks='"all"')
+        dear = {} if most_epsilon is None else dict.fromkeys(DEAR, repr(most_epsilon))
+        text = policy_with(lifetime_epsilon or LIFETIME_EPSILON, networks='"all"', **dear)
     with explained():
         policies.parse(text.encode(), file.name if file else policies.FILE)
     return text

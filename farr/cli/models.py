@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +14,14 @@ from farr.cli.options import AsJson, Home
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
+    from farr.flower.kept import Kept
     from farr.training.runs import Run
     from farr.training.trained import Trained
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=N_("Models that were trained: list, show, save."))
+
+APP = N_("app")
+"""What the list calls a run of a Flower app, beside the kinds of models."""
 
 LIST = N_("List the runs of training that were begun from this home, newest first.\n\n\b\n  farr models list")
 SHOW = N_(
@@ -34,43 +39,87 @@ def list_models(home: Home = None, as_json: AsJson = False) -> None:
     """List."""
     from farr.cli.requests import when
     from farr.figures import tables
-    from farr.figures.result import plain_units
+    from farr.flower import kept
     from farr.training import runs
-    from queries.cost.accounting import epsilon_of, rho_of_units
 
-    found = runs.every(_home(home), lambda error: _warn(error.message))
+    member = _home(home)
+    found = [
+        *map(_of_model, runs.every(member, lambda error: _warn(error.message))),
+        *map(_of_app, kept.every(member, lambda error: _warn(error.message))),
+    ]
+    found.sort(key=lambda run: -run.begun_at)
     if as_json:
-        output.as_json(
-            [
-                {
-                    "id": run.id,
-                    "name": run.recipe.name,
-                    "kind": run.recipe.kind,
-                    "state": run.state,
-                    "why": run.why,
-                    "begun_at": run.begun_at,
-                    "rounds": len(run.answered),
-                    "price": plain_units(run.rho_units),
-                    "spent": plain_units(run.spent_units),
-                }
-                for run in found
-            ]
-        )
+        output.as_json([run.to_plain() for run in found])
         return
     rows = [
         (
             run.id[:8],
-            run.recipe.name,
-            run.recipe.kind,
+            run.name,
+            _(run.kind) if run.kind == APP else run.kind,
             when(run.begun_at),
             _state(run),
-            str(len(run.answered)),
-            f"{epsilon_of(rho_of_units(run.spent_units)):.3g} / {epsilon_of(rho_of_units(run.rho_units)):.3g}",
+            str(run.rounds),
+            f"{_epsilon(run.spent):.3g} / {_epsilon(run.price):.3g}",
         )
         for run in found
     ]
     headers = (_("id"), _("model"), _("kind"), _("begun at"), _("state"), _("rounds"), _("epsilon"))
-    output.table(tables.table(headers, rows, numbers=(5,)))
+    output.table(tables.table(headers, rows, numbers=(5,), tight=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    """A run in the list, of a model or of an app."""
+
+    id: str
+    name: str
+    kind: str
+    state: str
+    why: str
+    begun_at: int
+    rounds: int
+    price: int
+    spent: int
+
+    def to_plain(self) -> dict[str, object]:
+        from farr.figures.result import plain_units
+
+        return {**asdict(self), "price": plain_units(self.price), "spent": plain_units(self.spent)}
+
+
+def _of_model(run: Run) -> _Listed:
+    return _Listed(
+        id=run.id,
+        name=run.recipe.name,
+        kind=run.recipe.kind,
+        state=run.state,
+        why=run.why,
+        begun_at=run.begun_at,
+        rounds=len(run.answered),
+        price=run.rho_units,
+        spent=run.committed_units,
+    )
+
+
+def _of_app(run: Kept) -> _Listed:
+    """Return a run of a Flower app; whether the app came to its end is its own affair."""
+    return _Listed(
+        id=run.id,
+        name=run.name,
+        kind=APP,
+        state="",
+        why="",
+        begun_at=run.number // 1_000_000_000,
+        rounds=sum(each.state == "answered" for each in run.done_rounds),
+        price=run.rho_units,
+        spent=run.spent_units,
+    )
+
+
+def _epsilon(units: int) -> float:
+    from queries.cost.accounting import epsilon_of, rho_of_units
+
+    return epsilon_of(rho_of_units(units)) if units else 0.0
 
 
 @app.command(help=SHOW)
@@ -109,13 +158,18 @@ def save(
 
 def _find(which: str, home: Path | None) -> Trained:
     from farr.errors import FarrError
+    from farr.flower import kept
     from farr.training import runs
     from farr.training.saved import JSON, SAFETENSORS, load_model
 
     if which.endswith((JSON, SAFETENSORS)):
         return load_model(which)
     member = _home(home)
-    run = runs.find(member, which)
+    try:
+        run = runs.find(member, which)
+    except FarrError:
+        kept.refuse(member, which)
+        raise
     folder = runs.folder_of(member, run.id)
     for suffix in (JSON, SAFETENSORS):
         path = folder / f"{run.recipe.name}{suffix}"
@@ -141,6 +195,6 @@ def _home(home: Path | None) -> Path:
     return analyst_home(home or homes.default_home())
 
 
-def _state(run: Run) -> str:
+def _state(run: _Listed) -> str:
     words = {"running": _("not at its end"), "finished": _("finished"), "stopped": _("stopped ({why})")}
-    return words[run.state].format(why=run.why)
+    return words.get(run.state, "").format(why=run.why)

@@ -6,6 +6,7 @@ import getpass
 import os
 from datetime import date
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,7 +82,7 @@ APPROVE = N_(
 )
 DENY = N_(
     "Deny a request, or the run of training that it is a round of: it is not answered here, whatever the policy "
-    "becomes.\n\n\b\n"
+    "becomes. A run that the policy allowed is stopped so too, by its id in farr node ledger.\n\n\b\n"
     "  farr node approvals deny 3f2a --reason 'not this year' --home n"
 )
 REVOKE = N_(
@@ -181,23 +182,21 @@ def deny(
     as_json: AsJson = False,
 ) -> None:
     """Deny."""
-    from farr.hospital import approving
+    from farr.cli.node_runs import or_run
+    from farr.hospital import approving, stopping
 
-    def decide(office: Office, case: Case) -> int:
-        return approving.deny(office, case, _name(by), reason)
-
-    _decide(identifier, home, decide, as_json=as_json)
+    with or_run(identifier, home, partial(stopping.deny, by=_name(by), reason=reason), _("denied"), as_json=as_json):
+        _decide(identifier, home, lambda office, case: approving.deny(office, case, _name(by), reason), as_json=as_json)
 
 
 @app.command(help=REVOKE)
 def revoke(identifier: Identifier, home: Home, by: By = "", as_json: AsJson = False) -> None:
     """Take back."""
-    from farr.hospital import approving
+    from farr.cli.node_runs import or_run
+    from farr.hospital import approving, stopping
 
-    def decide(office: Office, case: Case) -> int:
-        return approving.revoke(office, case, _name(by))
-
-    _decide(identifier, home, decide, as_json=as_json)
+    with or_run(identifier, home, partial(stopping.revoke, by=_name(by)), _("taken back"), as_json=as_json):
+        _decide(identifier, home, lambda office, case: approving.revoke(office, case, _name(by)), as_json=as_json)
 
 
 @standing.command(help=ADD)

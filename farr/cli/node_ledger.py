@@ -52,7 +52,8 @@ def ledger(context: typer.Context, home: EitherHome = None, as_json: AsJson = Fa
         named = charge.request.hex()[:8]
         if entry.run:
             # Rounds are told of in one line: a run is what was approved, and what its sum is compared with.
-            named = _("run {id}, {rounds} rounds").format(id=entry.run[:8], rounds=len(entry.charges))
+            text = _("run {id}, one round") if len(entry.charges) == 1 else _("run {id}, {rounds} rounds")
+            named = text.format(id=entry.run[:8], rounds=len(entry.charges))
         rows.append((utc(charge.at), charge.analyst, charge.purpose, charge.reason, charge.table, *numbers, named))
     headers = (
         _("time"), _("analyst"), _("purpose"), _("reason"), _("table"), _("rho"), _("epsilon"), _("request"),

@@ -15,9 +15,13 @@ from farr.texts import N_, _
 if TYPE_CHECKING:
     from farr.client import Federation
     from farr.training.recipe import Recipe
+    from farr.training.run import Told
     from farr.training.trained import Trained
 
 app = typer.Typer(add_completion=False)
+
+FAKE = "_fake"
+"""At the end of the name of a model that was trained on fake rows."""
 
 TRAIN = N_(
     "Train a model over the hospitals: a MODEL.toml that Farr trains, or with --app a Flower app of your own.\n\n"
@@ -39,7 +43,9 @@ def train(
     home: Home = None,
     epsilon: Annotated[
         float | None,
-        typer.Option(metavar="E", help=N_("Privacy loss of the whole run, in place of the model's own."), min=0.0001),
+        typer.Option(
+            metavar="E", help=N_("Privacy loss of the whole run, in place of the model's own."), min=0.0001, max=100
+        ),
     ] = None,
     rounds: Annotated[
         int | None, typer.Option(metavar="N", min=1, help=N_("Most rounds of training, in place of the model's own."))
@@ -84,7 +90,7 @@ def train(
             raise click.UsageError(_("--app takes no MODEL.toml, --fake or --output"))
         if resume and dry_run:
             raise click.UsageError(_("--resume goes on with a run, --dry-run only tells: give one of the two"))
-        _check_resumed(resume, epsilon, rounds, config)
+        _check_resumed(resume, epsilon, rounds, config, purpose, reason)
         terms = Terms(
             epsilon=epsilon, purpose=purpose, reason=reason, by_residence=by_residence, patience=patience_of(patience)
         )
@@ -94,11 +100,15 @@ def train(
                 progress=progress, as_json=as_json,
             )  # fmt: skip
         return
-    if (model is None) == (not resume) or (resume and (dry_run or fake)):
+    if model is None and not resume:
         raise click.UsageError(_("name a MODEL.toml, or a run with --resume"))
+    if resume and (model is not None or dry_run or fake):
+        raise click.UsageError(_("a run goes on as it was begun: --resume takes no MODEL.toml, --dry-run or --fake"))
     if config:
         raise click.UsageError(_("--config is of --app"))
-    _check_resumed(resume, epsilon, rounds)
+    if model is not None and model.is_dir():
+        raise click.UsageError(_("{folder} is a folder: a Flower app is run with --app {folder}").format(folder=model))
+    _check_resumed(resume, epsilon, rounds, purpose, reason)
     if fake and dry_run:
         raise click.UsageError(_("--fake trains, --dry-run only tells: give one of the two"))
     recipe = None if model is None else _recipe(model, epsilon, rounds, purpose, reason)
@@ -118,7 +128,9 @@ def train(
 def _check_resumed(resume: str, *replaced: object) -> None:
     """Refuse what a run that was begun does not take any more."""
     if resume and any(replaced):
-        raise click.UsageError(_("a run goes on as it was begun: --resume takes no --epsilon, --rounds or --config"))
+        raise click.UsageError(
+            _("a run goes on as it was begun: --resume takes no --epsilon, --rounds, --config, --purpose or --reason")
+        )
 
 
 def _recipe(model: Path, epsilon: float | None, rounds: int | None, purpose: str, reason: str) -> Recipe:
@@ -151,8 +163,21 @@ def _train(
 
     with Watched(wanted=progress, as_json=as_json) as watched:
         if recipe is None:
-            return run.resume(federation, resume, told=watched.told)
+            return _resumed(federation, resume, watched.told)
         return run.train(federation, recipe, by_residence=by_residence, patience=patience, told=watched.told)
+
+
+def _resumed(federation: Federation, identifier: str, told: Told) -> Trained:
+    from farr.errors import FarrError
+    from farr.flower import kept
+    from farr.training import run
+
+    try:
+        return run.resume(federation, identifier, told=told)
+    except FarrError as error:
+        if error.code == "unknown-run":
+            kept.refuse(federation.folder, identifier)
+        raise
 
 
 def _finish(trained: Trained, home: Path, to: Path | None, *, as_json: bool) -> None:
@@ -178,14 +203,19 @@ def _finish(trained: Trained, home: Path, to: Path | None, *, as_json: bool) -> 
 
 
 def _fake(recipe: Recipe, home: Path | None, patients: int, to: Path | None, *, as_json: bool) -> None:
+    from dataclasses import replace
+
     from farr.lab.record import analyst_home
     from farr.membership import home as homes
     from farr.training.foreseen import fake
     from queries.agreed.catalogue_file import read_catalogue
+    from queries.agreed.section import LONGEST_NAME
 
     held = homes.read(analyst_home(home or homes.default_home()))
     catalogue = read_catalogue(held.catalogue, homes.CATALOGUE)
-    trained = fake(recipe, catalogue, held.read_roster().nodes, rows=patients)
+    # A name of its own, so that it takes no trained model's place in the folder.
+    named = replace(recipe, name=f"{recipe.name[: LONGEST_NAME - len(FAKE)]}{FAKE}")
+    trained = fake(named, catalogue, held.read_roster().nodes, rows=patients)
     _finish(trained, Path(), to, as_json=as_json)
 
 

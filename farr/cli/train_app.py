@@ -153,10 +153,14 @@ def _line(state: Progress) -> str:
 
 def _show(ran: Ran) -> None:
     kept = ran.kept
+    rounds = sum(each.state == "answered" for each in kept.done_rounds)
+    text = _("Run {id}: {rounds} rounds answered, epsilon {spent:.3g} of {price:.3g} spent at most.")
+    if rounds == 1:
+        text = _("Run {id}: one round answered, epsilon {spent:.3g} of {price:.3g} spent at most.")
     output.line(
-        _("Run {id}: {rounds} rounds, epsilon {spent:.3g} of {price:.3g} spent at most.").format(
+        text.format(
             id=kept.id[:8],
-            rounds=sum(each.state == "answered" for each in kept.done_rounds),
+            rounds=rounds,
             spent=epsilon_of(rho_of_units(kept.spent_units)) if kept.spent_units else 0.0,
             price=epsilon_of(rho_of_units(kept.rho_units)),
         )

@@ -11,8 +11,9 @@ from farr.cli import output
 from farr.cli.figures import number
 from farr.figures import tables
 from farr.questions.states import PASSING, shortened
-from farr.texts import N_, _, translate
-from farr.training.coefficients import Coefficient, Z
+from farr.texts import N_, _, language, translate
+from farr.training.card import FIGURES
+from farr.training.coefficients import Coefficient, Z, first_groups
 from queries.asked.network import network_of
 from queries.asked.plan import ONE, NumberTerm
 from queries.cost.accounting import epsilon_of, rho_of_units
@@ -28,18 +29,12 @@ if TYPE_CHECKING:
 
 BARS = "▁▂▃▄▅▆▇█"
 
-FIGURES = {
-    "auc": N_("area under the ROC curve"),
-    "brier": N_("Brier score"),
-    "calibration_slope": N_("calibration slope"),
-    "calibration_in_the_large": N_("calibration in the large"),
-    "concordance": N_("concordance"),
-    "loss": N_("loss of a patient"),
-    "r_squared": N_("share of variance explained (R squared)"),
-}
+MOST_BARS = 24
+"""Rounds that a curve shows, the last ones: more would break the line on a narrow terminal."""
 
 MARGINS = N_(
-    "±: 95 %, by the noise alone and with sampling. A coefficient is per one of the unit, or beside the first group."
+    "±: 95 %, by the noise alone and with sampling. A coefficient is by one of the unit in brackets, or beside the "
+    "first group."
 )
 HIDDEN = N_("?  The noise alone leaves open whether it is above or below 0.")
 
@@ -94,7 +89,9 @@ def progress_line(progress: Progress) -> str:
     if progress.replayed:
         parts.append(_("answered before"))
     elif state is not None and state.held:
-        parts.append(_("{count} hospitals hold it for approval").format(count=state.held))
+        parts.append(
+            _("waits for approval at {count} of {asked} hospitals").format(count=state.held, asked=state.asked)
+        )
     elif state is not None and state.state == "waiting":
         parts.append(
             _("{connected} of {asked} hospitals connected, {needed} needed").format(
@@ -121,7 +118,9 @@ def loss_line(fitted: Fitted, prepared: Prepared | None = None) -> str:
     last = known[-1]
     half = (last.high - last.low) / 2 if last.high is not None and last.low is not None else math.nan
     wide = max(high - low, 0.0 if math.isnan(half) else 2 * half) or 1.0
-    bars = "".join(BARS[round((value - low) / wide * (len(BARS) - 1))] for value in values)
+    bars = "".join(BARS[round((value - low) / wide * (len(BARS) - 1))] for value in values[-MOST_BARS:])
+    if len(values) > MOST_BARS:
+        bars = f"…{bars}"
     if prepared is not None and (typical := typical_error(last.loss, last.low, last.high, prepared)):
         return _("typical error {bars} {error}").format(bars=bars, error=typical)
     if last.high is not None and values[-1] <= 0:
@@ -163,6 +162,8 @@ def model_page(trained: Trained) -> None:
     if coefficients := coefficient_table(trained):
         output.table(coefficients)
         output.line(_(MARGINS))
+        if first := first_groups(trained.prepared, language()):
+            output.line(_("First groups: {names}").format(names="; ".join(first)))
         if any(hidden(each) for each in trained.table().terms):
             output.line(_(HIDDEN))
     elif trained.fitted.coefficients.size:
@@ -187,10 +188,10 @@ def coefficient_table(trained: Trained) -> Any:
     if not table.coefficients:
         return None
     ratio = RATIO_WORDS.get(trained.kind)
-    headers = [_("term"), _("per"), _("coefficient"), _("± noise"), _("± in all"), *([_(ratio)] if ratio else ())]
+    headers = [_("term"), _("coefficient"), _("± noise"), _("± in all"), *([_(ratio)] if ratio else ())]
     rows = []
     for place, each in enumerate(table.coefficients[table.baselines :]):
-        row = [each.label, each.unit, shown(each), margin(each.noise_error), margin(each.error)]
+        row = [_with_unit(each), shown(each), margin(each.noise_error), margin(each.error)]
         if not ratio:
             row.append(f"{_number(each.low)}, {_number(each.high)}")
         elif place == 0 and not table.baselines:
@@ -199,7 +200,12 @@ def coefficient_table(trained: Trained) -> Any:
             value, low, high = map(ratio_text, each.ratio())
             row += [value, f"{low}, {high}"]
         rows.append(tuple(row))
-    return tables.table((*headers, _("95 %")), rows, numbers=(2, 3, 4, *((5,) if ratio else ())))
+    numbers = (1, 2, 3, *((4,) if ratio else ()))
+    return tables.table((*headers, _("95 %")), rows, numbers=numbers, tight=True)
+
+
+def _with_unit(each: Coefficient) -> str:
+    return f"{each.label} [{each.unit}]" if each.unit else each.label
 
 
 def shown(each: Coefficient) -> str:
@@ -261,10 +267,9 @@ def foreseen_page(found: Foreseen) -> None:
             )
         )
         rows = [
-            (each.label, each.unit, margin(each.noise_error))
-            for each in found.table.coefficients[found.table.baselines :]
+            (_with_unit(each), margin(each.noise_error)) for each in found.table.coefficients[found.table.baselines :]
         ]
-        output.table(tables.table((_("term"), _("per"), _("± noise")), rows, numbers=(2,)))
+        output.table(tables.table((_("term"), _("± noise")), rows, numbers=(1,)))
         output.paragraph(_(REHEARSED))
     output.line(_("Nothing was asked, and no record was read."))
 
@@ -354,7 +359,10 @@ def _parted(typical: str) -> tuple[str, str]:
 def _figure(each: Figure) -> tuple[str, str]:
     if math.isnan(each.value):
         return "?", _("the noise hides it")
-    return _number(each.value), f"{_number(each.low)}, {_number(each.high)}"
+    if each.name == "loss" and each.value <= 0 < each.high:
+        # No loss is below 0: the noise made it so, and only the upper end says anything.
+        return "?", _("at most {value}").format(value=ratio_text(each.high))
+    return ratio_text(each.value), f"{ratio_text(each.low)}, {ratio_text(each.high)}"
 
 
 def _number(value: float) -> str:

@@ -37,14 +37,21 @@ def console(stream: TextIO | None = None) -> Console:
     return Console(file=target, width=None if target.isatty() else PLAIN_WIDTH, highlight=False, soft_wrap=False)
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> Table:
-    """Return a table of texts; the columns at the positions ``numbers`` are set to the right."""
+def table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = (), tight: bool = False
+) -> Table:
+    """Return a table of texts; the columns at the positions ``numbers`` are set to the right.
+
+    ``tight``: for one with many columns, which then fits on a narrow terminal.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     # A table's cells are data: wrapped in Text, no bracket in them is read as a style.
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    drawn = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", collapse_padding=tight
+    )  # fmt: skip
     for position, header in enumerate(headers):
         drawn.add_column(Text(visible(header)), justify="right" if position in numbers else "left", overflow="fold")
     for row in rows:

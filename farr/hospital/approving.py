@@ -66,6 +66,7 @@ def find(office: Office, identifier: str) -> Case:
             if not found
             else _("{count} requests begin with {id}").format(count=len(found), id=identifier),
             remedy=_("see them all: farr node approvals list --all"),
+            details={"found": len(found)},
         )
     return found[0]
 

@@ -53,6 +53,7 @@ def allow(home: Path, source: Path) -> Kept:
 
     This alone lets nothing run: the policy has to name the digest as well.
     """
+    _insist_home(home)
     try:
         files = read_bundle(source)
         told = about(files)
@@ -67,6 +68,7 @@ def allow(home: Path, source: Path) -> Kept:
 
 def kept(home: Path) -> tuple[Kept, ...]:
     """Return the apps that are here or that the policy names."""
+    _insist_home(home)
     store, named = AppStore(home=home), _named_by_policy(home)
     return tuple(_kept(store, digest, named) for digest in sorted({*store.digests(), *named}))
 
@@ -74,12 +76,18 @@ def kept(home: Path) -> tuple[Kept, ...]:
 def find(home: Path, beginning: str) -> Kept:
     """Return the app whose digest begins so; raise FarrError where there is none, or more than one."""
     found = [app for app in kept(home) if len(beginning) >= LEAST_DIGITS and app.digest.startswith(beginning.lower())]
-    if len(found) != 1:
-        remedy = _("give more of its digest, as `farr node apps list` shows it")
-        raise FarrError(
-            "app", _("{count} apps begin with {text}").format(count=len(found), text=beginning), remedy=remedy
-        )
-    return found[0]
+    if len(found) == 1:
+        return found[0]
+    text = _("{count} apps begin with {text}") if found else _("no app here begins with {text}")
+    if len(beginning) < LEAST_DIGITS:
+        text = _("{text} is too short to name an app")
+    raise FarrError(
+        "app",
+        text.format(count=len(found), text=beginning),
+        remedy=_("give more of its digest, as `farr node apps list` shows it")
+        if found or len(beginning) < LEAST_DIGITS
+        else _("see them: farr node apps list"),
+    )
 
 
 def forbid(home: Path, beginning: str) -> Kept:
@@ -97,6 +105,16 @@ def latest(home: Path, digest: str) -> tuple[Report, ...]:
 def why_no_sandbox() -> str:
     """Return why no app can be shut off on this machine; empty: it can."""
     return sandbox.why_none()
+
+
+def _insist_home(home: Path) -> None:
+    """Raise FarrError for a folder that has no policy: a misspelt one would be made, and no node look there."""
+    if not (home / policies.FILE).is_file():
+        raise FarrError(
+            "no-member",
+            _("{folder} is not the home of a node: it has no {file}").format(folder=home, file=policies.FILE),
+            remedy=_("name the node's folder with --home"),
+        )
 
 
 def _named_by_policy(home: Path) -> frozenset[bytes]:

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 
 from farr.hospital import run_words
 from farr.hospital.overlap import Overlap
+from farr.texts import _
 from node.authority.decisions import Decision
 from node.authority.proposals import Judged
 from node.authority.standing import Against
 from node.books.ledger import Trained
 from protocols.request import Request, Run
 from protocols.wire_pb2 import Request as RequestMessage
+from queries.asked.canonical import decode
+from queries.asked.plan import Plan
 from queries.cost.accounting import epsilon_of, rho_of_units
+from queries.errors import PlanError
 
 OVER = "over"
 """The rule of a request that ended, should nothing but the coordinator's word say so."""
@@ -67,10 +71,17 @@ class Case:
 
     @property
     def text(self) -> str:
-        """Return what is asked, for people: of a round of training what its plan says, else as the analyst typed it."""
-        plan = self.judged.question.plan if self.judged and self.judged.question else None
-        if self.run is None or plan is None:
+        """Return what is asked, for people: of a round of training what its plan says, else as the analyst typed it.
+
+        Guarantee: of a run, answered and past ones too, no word of its analyst stands where its plan is told. Test:
+        tests/farr/test_approving_runs.py::test_a_run_that_was_answered_is_still_told_by_its_plan.
+        """
+        if self.run is None:
             return self.asked.statement or self.asked.reason
+        try:
+            plan = decode(Plan, self.request.plan)
+        except PlanError:
+            return _("a run whose plan cannot be read")
         return run_words.run_in_words(self.run, plan)
 
     def to_plain(self) -> dict[str, object]:

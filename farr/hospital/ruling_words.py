@@ -34,6 +34,8 @@ FORMS = (
     N_("an app that is sent {size} MB, at most {most} MB"),
     N_("{count} rounds of the run were answered, at most {most}"),
     N_("an earlier round of the run was of another design, length or price"),
+    N_("no earlier round of the run was of another design, length or price"),
+    N_("the run was answered {count} times, at most {most} for each of its {rounds} rounds"),
     N_("trains a model, and policy.toml has no [training]"),
     N_("{part} of {table}.{column}"),
     N_("{table}.{column} from {first} to {last}"),

@@ -236,7 +236,8 @@ def failure(state: RequestState) -> FarrError:
     return FarrError(
         code,
         "\n".join(lines),
-        remedy=_remedy(code),
+        # Refused for different reasons: to ask again later helps against none of them.
+        remedy=_("; ").join(filter(None, map(_remedy, state.refusals if hopeless else ()))) or _remedy(code),
         details={"request": state.to_plain(), "refusals": {name: list(who) for name, who in state.refusals.items()}},
     )
 

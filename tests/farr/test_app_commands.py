@@ -106,3 +106,22 @@ def test_old_reports_make_room(home: Path) -> None:
     kept = list(reports.read(home))
     assert [report.at for report in kept] == list(range(reports.MOST_KEPT + 4, 4, -1))
     assert {path.stat().st_mode & 0o77 for path in (home / reports.FOLDER).iterdir()} == {0}
+
+
+@pytest.mark.parametrize("command", [("list",), ("allow", str(MEAN)), ("show", DIGEST)])
+def test_a_folder_that_is_no_nodes_home_is_refused(tmp_path: Path, capsys, command: tuple[str, ...]) -> None:
+    """A misspelt folder would be made, and no node look there."""
+    name, *more = command
+    assert main(["node", "apps", name, "--home", str(tmp_path / "typo"), *more], {}) == 1
+    assert "is not the home of a node" in capsys.readouterr().err
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize(
+    ("beginning", "words"), [("ab", "too short"), ("ffff", "no app here begins with ffff"), (DIGEST[:4], "")]
+)
+def test_an_app_is_named_by_the_beginning_of_its_digest(home: Path, capsys, beginning: str, words: str) -> None:
+    """One that is too short, or of no app, is told apart from one of several."""
+    told(capsys, "allow", "--home", str(home), str(MEAN))
+    assert main(["node", "apps", "show", "--home", str(home), beginning], {}) == (1 if words else 0)
+    assert words in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """What an operator sees of a run of training, what their one word on it is about, and how ledger and policy tell it."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -23,7 +24,7 @@ from queries.asked.canonical import decode
 from queries.asked.network import network_of
 from queries.asked.plan import Plan
 from tests.node.rig import NOW, POLICY, announce, key_of, request, roster
-from tests.node.test_runs import notes
+from tests.node.test_runs import APPROVAL, notes
 from tests.node.trained import APP, EACH, HOLDING, NETWORK, ROUNDS, RUN, STEP, TOTAL, at, round_, trainer
 
 
@@ -108,6 +109,18 @@ def test_one_word_approves_all_rounds(rig, office):
     assert {each.approval for each in Ledger(connection=rig.connection).charges()} == {number}
 
 
+def test_a_run_that_was_answered_is_still_told_by_its_plan(rig, office):
+    """Its analyst's own text and reason stand nowhere in its place; what cannot be read is said to be so."""
+    approving.approve(office, approving.find(office, hear(rig)), "li")
+    shown = approving.find(office, round_().id.hex())
+    assert notes(rig, round_(), 1) == ()
+    answered = approving.find(office, round_().id.hex())
+    assert (answered.stand, answered.text) == (approving.ANSWERED, shown.text)
+    assert answered.text.startswith("a run: logistic regression of died")
+    unread = replace(answered, request=replace(answered.request, plan=b"{}"))
+    assert unread.text == "a run whose plan cannot be read"
+
+
 def test_an_approval_of_a_run_is_of_what_was_shown(rig, office):
     """A policy that changes between the look and the word: the word is for the one that was looked at, so void."""
     shown = approving.find(office, hear(rig))
@@ -155,6 +168,25 @@ def charges(rig):
         policy=parse(POLICY.encode(), "policy.toml"),
         now=NOW,
     )
+
+
+def test_a_run_that_nobody_had_to_approve_is_stopped_by_its_id(rig, office, monkeypatch, capsys):
+    """Allowed by the policy, so no request waits: found by what it was charged; its next round is withheld, others not.
+
+    Taken back, it goes on.
+    """
+    charges(rig)
+    monkeypatch.setattr("farr.hospital.office.office", lambda _home: nullcontext(office))
+    with pytest.raises(FarrError, match="no request here begins with 99"):
+        node_approvals.deny(identifier="99", home=rig.home, by="wang")
+    node_approvals.deny(identifier=RUN.hex()[:8], home=rig.home, by="wang", reason="enough")
+    assert f"on all rounds of run {RUN.hex()[:8]}: denied" in " ".join(capsys.readouterr().out.split())
+    assert notes(rig, round_(3), 5) == APPROVAL
+    assert notes(rig, round_(4, run={"id": b"s" * 16}), 6) == ()
+    node_approvals.revoke(identifier=round_(1).id.hex(), home=rig.home, by="wang")
+    assert notes(rig, round_(5), 7) == ()
+    with pytest.raises(FarrError, match="nobody decided"):
+        node_approvals.revoke(identifier=RUN.hex(), home=rig.home, by="wang")
 
 
 def test_the_ledger_tells_a_run_in_one_line(rig, monkeypatch, capsys):
@@ -236,8 +268,9 @@ def test_details_of_training_have_forms():
     for allowed in (None, parse(POLICY.encode(), "policy.toml").training):
         for asked in (round_(step=step) for step in (STEP, NETWORK, APP)):
             details += [_told(each) for each in training.checks(allowed, decode(Plan, asked.plan))]
-            details += [_told(each) for each in runs.checks(asked, NO_ROUND)]
-    assert {training.ABSENT, runs.OTHERS} < set(details)
+            for trained in (NO_ROUND, replace(NO_ROUND, others=1)):
+                details += [_told(each) for each in runs.checks(asked, trained)]
+    assert {training.ABSENT, runs.OTHERS, runs.ALIKE} < set(details)
     for detail in details:
         assert any(ruling_words._values(form, detail) is not None for form in ruling_words.FORMS), detail
     assert set(ruling_words.REMEDIES) == {training.ADD, runs.NEW_RUN}

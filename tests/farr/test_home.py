@@ -1,5 +1,6 @@
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -97,6 +98,21 @@ def test_a_secret_never_replaces_a_file(tmp_path):
         files.create_private(tmp_path / "tls.key", b"second")
     assert (tmp_path / "tls.key").read_bytes() == b"first"
     assert [path.name for path in tmp_path.iterdir()] == ["tls.key"]
+
+
+def test_threads_that_write_one_file_leave_one_of_their_contents(tmp_path):
+    """As in a notebook that trains two models: nobody fails, and what is there is whole."""
+    path, contents = tmp_path / "run.json", [bytes([letter]) * 10_000 for letter in b"abcd"]
+
+    def write(content):
+        for _ in range(25):
+            files.replace(path, content)
+
+    with ThreadPoolExecutor(len(contents)) as threads:
+        for done in [threads.submit(write, content) for content in contents]:
+            done.result()
+    assert path.read_bytes() in contents
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_key_that_others_can_read_is_refused(tmp_path):

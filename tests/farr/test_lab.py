@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from farr.cli import lab as lab_command
 from farr.errors import FarrError
 from farr.lab import hospitals, processes, record, up, watchdog
 from farr.lab.node_homes import policy_with
@@ -254,3 +255,16 @@ def test_a_labs_policy_is_the_default_with_another_budget():
         newcomer_days=0,
         digest=changed.digest,
     )
+
+
+def test_a_lab_may_answer_dearer_questions(tmp_path):
+    """With --most-epsilon, without anybody's approval; a policy of one's own has its lines instead."""
+    changed = policies.parse(lab_command._policy(None, None, 5.0).encode(), "policy.toml")
+    usual = policies.parse(lab_command._policy(None, None).encode(), "policy.toml")
+    dear = units(rho_of(5.0))
+    assert changed == replace(usual, most_units_per_question=dear, approval_above_units=dear, digest=changed.digest)
+    file = tmp_path / "policy.toml"
+    file.write_text(policies.DEFAULT)
+    assert lab_command._policy(file, None) == policies.DEFAULT
+    with pytest.raises(FarrError, match="--most-epsilon"):
+        lab_command._policy(file, None, 5.0)
