@@ -1,6 +1,7 @@
 """The Compose file's own scripts lead from nothing to an answer. They run as processes; no container is needed."""
 
 import re
+import socket
 import time
 from pathlib import Path
 
@@ -39,10 +40,27 @@ def _mounts(service):
     return [tuple(mount.split(":")[:2]) for mount in SERVICES[service].get("volumes", [])]
 
 
+def healthy(stage):
+    """Wait until the coordinator answers on its port, as its health check does."""
+    until = time.monotonic() + SOON
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", stage.port), 2).close()
+        except OSError:
+            assert time.monotonic() < until, log(stage, "coordinator")
+            time.sleep(0.1)
+        else:
+            return
+
+
 def up(stage):
     """Start every service's script, as `docker compose up` would; return the processes."""
     started = {}
-    for service, described in SERVICES.items():
+    # Those that wait for a healthy coordinator come after all others.
+    for service, described in sorted(SERVICES.items(), key=lambda each: "depends_on" in each[1]):
+        if "depends_on" in described:
+            assert described["depends_on"] == {"coordinator": {"condition": "service_healthy"}}
+            healthy(stage)
         shell, flags, script = described["command"]
         environment = {
             name: moved(value, service, stage.folder, stage.port)

@@ -160,7 +160,7 @@ def test_a_dry_run_and_fake_rows_ask_nobody(lab, tmp_path):
     made = command("train", HEART, "--home", lab, "--fake", "--patients", "300", "--output", tmp_path)
     assert made.returncode == 0, made.stderr
     assert "fake" in made.stdout
-    assert farr.load_model(tmp_path / "heart.json").fake
+    assert farr.load_model(tmp_path / "heart_fake.json").fake
     assert requests(lab) == asked
 
 
