@@ -276,10 +276,10 @@ interval rests on a weak prior (standard deviation 3.5 for a scaled column), and
 
 What misses in stratified models is nearly always on one side. A slope of a column that is nowhere near 0, such as age
 between 0 and 120, is told apart from the baselines by little: along that direction the noise is as large as the
-information, each round goes only part of the way to the fit, and the prior holds the rest. In the stroke trial in five
-strata (epsilon 1, nine rounds) the steepest slope, 3.1, falls short by 0.2 with an error of 0.6, and the baselines are
-too high to match; at epsilon 3 nothing of it is left. In twenty strata it falls short by 0.5 with an error of 0.9. The
-slopes' intervals cover nevertheless; of the baselines expect 70 to 100 %. More patients, a larger epsilon or fewer
+information, each round goes only part of the way to the fit, and the prior holds the rest. The steepest slope then falls
+short by part of its error, the more the more strata there are, and the baselines are too high to match; at a larger
+epsilon that passes. The table's last column says how often the slopes' intervals hold nevertheless, the one before it
+what to expect of the baselines. More patients, a larger epsilon or fewer
 strata help.
 """
 
