@@ -277,7 +277,7 @@ interval rests on a weak prior (standard deviation 3.5 for a scaled column), and
 What misses in stratified models is nearly always on one side. A slope of a column that is nowhere near 0, such as age
 between 0 and 120, is told apart from the baselines by little: along that direction the noise is as large as the
 information, each round goes only part of the way to the fit, and the prior holds the rest. The steepest slope then
-falls short by part of its error, the more the more strata there are, and the baselines are too high to match; at a larger
+falls short by part of its error, the more so with more strata, and the baselines are too high to match; at a larger
 epsilon that passes. The table's last column says how often the slopes' intervals hold nevertheless, the one before it
 what to expect of the baselines. More patients, a larger epsilon or fewer
 strata help.
