@@ -252,8 +252,16 @@ def unrefined_grid(monkeypatch: pytest.MonkeyPatch, case: Case) -> None:
     monkeypatch.setattr(measurements, "loss", lambda l2_squared, scale, shares, _: l2_squared / (2 * shares * scale**2))
 
 
-@on_each
-@pytest.mark.parametrize("plant", [small_scale, reuse, unrefined_grid])
+PLANTED = [
+    pytest.param(case, runs, plant, id=f"{plant.__name__}-{case.hospitals} hospitals", marks=marks)
+    for place, plant in enumerate((small_scale, reuse, unrefined_grid))
+    for where, (case, runs) in enumerate(SHORT)
+    for marks in ([] if place == where else [pytest.mark.slow],)
+]
+"""Each defect at one size in the usual run, at all three in the slow one."""
+
+
+@pytest.mark.parametrize(("case", "runs", "plant"), PLANTED)
 def test_a_planted_defect_raises_the_alarm(case, runs, plant, monkeypatch, tmp_path):
     """Scale -20 %, noise that serves twice, and whole rows where a share then has a deviation under 0.4."""
     assert case.unrefined_sd < 0.4

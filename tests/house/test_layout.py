@@ -6,6 +6,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("farr", "coordinator", "node", "protocols", "queries")
 FOLDERS = (*PACKAGES, "tests", "benchmarks", "docs", "deploy", ".ci", ".github")
@@ -62,6 +64,13 @@ def shown(path):
 def nodes(path):
     """Return every node of the module's syntax tree, the module itself first; parsed once."""
     return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def trees():
+    """Let a million nodes go when they are no longer needed: they slow every later test of the process."""
+    yield
+    nodes.cache_clear()
 
 
 def dotted(node):

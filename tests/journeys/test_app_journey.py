@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -42,6 +43,8 @@ TINY = ROOT / "tests" / "apps" / "tiny"
 HOSPITALS = ("cleveland", "hungarian", "va")
 EPSILON = 55.0
 """So much that the standard deviation of the noise on the mean is an eighth of the clip."""
+MOST_SECONDS = 200
+"""An app that needs as many hangs, on any machine."""
 WITHOUT = sandbox.why_none() if sys.platform == "linux" else "only Linux has what it takes"
 
 RAW_ROWS = '''
@@ -66,12 +69,12 @@ def forever(message: Message, context: Context) -> Message:
 
 
 def seconds_for_an_app():
-    """Return how long an app may take: much longer than its imports take on this machine, as busy as it is now."""
+    """Return how long an app may take at first: several times what its imports take here, as busy as it is now."""
     began = time.monotonic()
     imports = "import flwr.app, flwr.clientapp, pyarrow.parquet"
     subprocess.run([sys.executable, "-c", imports], check=True, timeout=120)
     processes = (len(HOSPITALS) + 2) / len(os.sched_getaffinity(0))
-    return min(120, max(8, math.ceil(3 * (time.monotonic() - began) * max(1.0, processes))))
+    return max(8, math.ceil(3 * (time.monotonic() - began) * max(1.0, processes)))
 
 
 def started(*words):
@@ -93,20 +96,24 @@ def farr_(*words):
     return said(started(*words))
 
 
-def ask_meanwhile(home):
-    """Ask a question while every hospital runs an app; return how many seconds it took."""
+def ask_meanwhile(home, training):
+    """Ask a question while every hospital runs the app; tell whether it was answered before one was over."""
     logs = [home / "logs" / f"{name}.log" for name in HOSPITALS]
     with farr.connect(home) as federation:
-        deadline = time.monotonic() + 60
-        while not all("an app starts" in log.read_text() for log in logs):
-            assert time.monotonic() < deadline
+        while not all(running(log) for log in logs):
+            if training.poll() is not None:
+                return False
             time.sleep(0.05)
-        began = time.monotonic()
         frame = federation.sql("SELECT count(*) AS patients FROM angiography", epsilon=1.0)
-        took = time.monotonic() - began
-    assert not any("an app's time is over" in log.read_text() for log in logs)
+        meanwhile = all(running(log) for log in logs)
     assert float(frame["patients"][0]) == pytest.approx(797, abs=100)
-    return took
+    return meanwhile
+
+
+def running(log):
+    """Tell whether a node's log says that an app has started, and not yet that its time is over."""
+    text = log.read_text()
+    return text.count("an app starts") > text.count("an app's time is over")
 
 
 def runs(pid):
@@ -161,6 +168,27 @@ def lab(folder, sandboxed):
             labs.down(home)
 
 
+def ran(home, nodes, app, *, meanwhile=False):
+    """Let an app run once at every hospital.
+
+    Returns its digest, the one number of its model, and whether a question that was asked ``meanwhile`` was answered.
+    """
+    digest = json.loads(farr_("node", "apps", "allow", "--home", nodes[0], app, "--json"))["digest"]
+    for node in nodes:
+        assert apps.allow(node, app).digest == digest
+        policy = node / policies.FILE
+        named = re.sub(r"^apps = .*$", f'apps = ["{digest}"]', policy.read_text(), count=1, flags=re.MULTILINE)
+        policy.write_text(named)
+    training = started("train", "--home", home, "--app", app, "--epsilon", EPSILON, "--json")
+    answered = ask_meanwhile(home, training) if meanwhile else None
+    told = json.loads(said(training))
+    assert [(each["kind"], len(each["answered"])) for each in told["rounds"]] == [("train", 3)]
+    assert told["spent"]["epsilon"] <= EPSILON
+    (number,) = (float(array[0]) for array in load(Path(told["model"]).read_bytes()).values())
+    return digest, number, answered
+
+
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "sandboxed",
@@ -180,41 +208,37 @@ def test_an_app_runs_over_node_processes_and_a_hostile_one_gives_zeros(tmp_path,
     if not sandboxed:
         warnings.warn(f"NO SANDBOX ON THIS MACHINE ({WITHOUT}): the apps ran under the override", stacklevel=1)
     seconds = seconds_for_an_app()
-    good = app_in(tmp_path / "good", seconds)
-    hostile = app_in(tmp_path / "hostile", seconds, RAW_ROWS)
-    with lab(tmp_path, sandboxed) as (home, nodes):
-        digests = [
-            json.loads(farr_("node", "apps", "allow", "--home", nodes[0], app, "--json"))["digest"]
-            for app in (good, hostile)
-        ]
-        for node in nodes:
-            assert {apps.allow(node, app).digest for app in (good, hostile)} == set(digests)
-            policy = node / policies.FILE
-            policy.write_text(policy.read_text().replace("apps = []", f'apps = ["{digests[0]}", "{digests[1]}"]', 1))
-        ran = {}
-        for app, digest in zip((good, hostile), digests, strict=True):
-            running = started("train", "--home", home, "--app", app, "--epsilon", EPSILON, "--json")
-            if app == good:
-                assert ask_meanwhile(home) < seconds
-            told = json.loads(said(running))
-            assert [(each["kind"], len(each["answered"])) for each in told["rounds"]] == [("train", 3)]
-            assert told["spent"]["epsilon"] <= EPSILON
-            (ran[digest],) = (float(array[0]) for array in load(Path(told["model"]).read_bytes()).values())
-        for node in nodes:
-            endings = [[each.ending for each in apps.latest(node, digest)] for digest in digests]
-            assert endings == [["answered"], ["shape"]], (node.name, seconds)
+    while too_short(tmp_path / str(seconds), seconds, sandboxed=sandboxed):
+        # How long a start takes is the machine's doing, and a machine may be slower a minute later.
+        seconds *= 2
+        assert seconds < MOST_SECONDS
+
+
+def too_short(folder, seconds, *, sandboxed):
+    """Run a good and a hostile app, each in so many seconds; tell whether that was too short for a start here."""
+    good, hostile = app_in(folder / "good", seconds), app_in(folder / "hostile", seconds, RAW_ROWS)
+    with lab(folder, sandboxed) as (home, nodes):
+        good, update, answered = ran(home, nodes, good, meanwhile=True)
+        hostile, noise, _ = ran(home, nodes, hostile)
+        endings = [[each.ending for each in apps.latest(node, digest)] for node in nodes for digest in (good, hostile)]
+        if {"too long", "too late"} & {ending for each in endings for ending in each}:
+            return True
+        assert endings == [["answered"], ["shape"]] * len(nodes)
+        assert answered
         # One moved by the clip at each hospital, one not at all: half of it lies four standard deviations from both.
-        assert ran[digests[1]] < 0.5 < ran[digests[0]]
-        shown = json.loads(farr_("node", "apps", "show", digests[1], "--home", nodes[0], "--json"))
+        assert noise < 0.5 < update
+        shown = json.loads(farr_("node", "apps", "show", hostile, "--home", nodes[0], "--json"))
         assert [(each["ending"], each["kind"]) for each in shown["rounds"]] == [("shape", "train")]
-        assert "the first patient is" in farr_("node", "apps", "show", digests[1], "--home", nodes[0], "--output")
+        assert "the first patient is" in farr_("node", "apps", "show", hostile, "--home", nodes[0], "--output")
         for log in (home / "logs").glob("*.log"):
             lines = log.read_text()
             assert "the first patient" not in lines
             assert '"level": "error"' not in lines, lines
+    return False
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(bool(WITHOUT), reason=f"NO SANDBOX ON THIS MACHINE: {WITHOUT}")
 def test_a_node_that_ends_in_the_middle_of_an_app_leaves_nothing(tmp_path):
