@@ -9,7 +9,7 @@ from coordinator import progress
 from coordinator.questions import Question
 from coordinator.stands import Stands
 from protocols.round import Round
-from protocols.wire_pb2 import RequestStatus
+from protocols.wire_pb2 import RequestStatus, State
 
 
 class Alive:
@@ -30,6 +30,7 @@ class Alive:
         self.grace: asyncio.TimerHandle | None = None
         self.patience: asyncio.TimerHandle | None = None
         self.waited = False
+        self.queued = False
 
     def touch(self) -> None:
         """Wake the watchers; the status is made anew when one asks for it, at most once for all of them."""
@@ -48,7 +49,14 @@ class Alive:
                 now=now,
                 stands=self.stands,
             )
+            self._status.queued = self.queued and self.state == State.STATE_WAITING
         return self._status
+
+    def queue(self, *, queued: bool) -> None:
+        """Note whether it waits for a place among the rounds that are open."""
+        if queued != self.queued:
+            self.queued = queued
+            self.touch()
 
     def end(self, status: RequestStatus) -> None:
         """Tell the watchers the end, which is stored already, and let no timer fire any more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from coordinator import listing
 from coordinator.errors import coded
 from coordinator.evidence import Keeper
 from coordinator.links import Links
@@ -18,6 +19,7 @@ from protocols.wire_pb2 import (
     RequestId,
     RequestStatus,
     RequestStatuses,
+    RequestsWanted,
     Role,
     RosterVersion,
     Signed,
@@ -63,10 +65,10 @@ class AnalystsService(AnalystsServicer):
             await context.write(status)
 
     @coded
-    async def Requests(self, message: Nothing, context: Any) -> RequestStatuses:
-        """Return the caller's requests, newest first."""
+    async def Requests(self, message: RequestsWanted, context: Any) -> RequestStatuses:
+        """Return a page of the caller's requests, newest first."""
         analyst = self._members.identify(context, Role.ROLE_ANALYST)
-        return RequestStatuses(requests=self._requests.statuses(analyst))
+        return self._requests.statuses(analyst, listing.read(message))
 
     @coded
     async def Cancel(self, message: RequestId, context: Any) -> RequestStatus:

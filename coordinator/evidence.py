@@ -30,9 +30,6 @@ from protocols.wire_pb2 import Roster as RosterMessage
 PACE = 5.0
 """Seconds between two checkpoints, and two writes of what came in."""
 
-MOST_HEADS = 256
-"""Most checkpoints in one message."""
-
 MOST_PENDING = 4096
 """Most pieces of evidence that wait to be written; more are passed over, and asked for again."""
 
@@ -150,7 +147,7 @@ class Keeper:
 
         def keep() -> None:
             evidence = self._store.evidence
-            for own in islice(evidence.checkpoints_since(-1, descending=True), MOST_HEADS * 2):
+            for own in islice(evidence.checkpoints_since(-1, descending=True), checkpoints.MOST_TOLD * 2):
                 if checkpoints.digest_of(own) == witness.checkpoint:
                     evidence.add_witness(site, checkpoints.parsed(own).size, signed)
                     return
@@ -213,10 +210,10 @@ class Keeper:
         if known is not None:
             old = checkpoints.parsed(known)
             if checkpoints.contradicts(old, new) or (new.size < old.size and new.at > old.at):
-                log.error("a log was rewritten", extra={"peer": new.member})
                 held, other = checkpoints.digest_of(known).hex(), checkpoints.digest_of(signed).hex()
                 facts: dict[str, str | int] = {"member": new.member, "held": held, "other": other}
-                logs.equivocation(self._store.log, facts, int(self._settings.clock()))
+                if logs.equivocation(self._store.log, facts, int(self._settings.clock())):
+                    log.error("a log was rewritten", extra={"peer": new.member})
             elif new.size <= old.size:
                 return
         evidence.set_head(new.member, new.size, signed)
@@ -226,7 +223,7 @@ class Keeper:
         told = self._told.setdefault(link, {})
         own = self._settings.credentials.member
         since = max(evidence.witnessed(link.site), told.get(own, 0))
-        news = list(islice(evidence.checkpoints_since(since), MOST_HEADS))
+        news = list(islice(evidence.checkpoints_since(since), checkpoints.MOST_TOLD))
         news += [
             each
             for each in evidence.heads()
@@ -236,5 +233,6 @@ class Keeper:
             return
         for each in news:
             told[each.signer] = checkpoints.parsed(each).size
-        for start in range(0, max(1, len(news)), MOST_HEADS):
-            link.send(CoordinatorMessage(heads=Heads(checkpoints=news[start : start + MOST_HEADS])))
+        most = checkpoints.MOST_TOLD
+        for start in range(0, max(1, len(news)), most):
+            link.send(CoordinatorMessage(heads=Heads(checkpoints=news[start : start + most])))

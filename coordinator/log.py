@@ -18,6 +18,9 @@ ROSTER = "roster"
 EQUIVOCATION = "equivocation"
 """A hospital's log that was rewritten."""
 
+MOST_TOLD = 100
+"""Most of those entries of one hospital, so that none fills the disk with histories that fork."""
+
 SCRIPT = """
 CREATE TABLE log (
     number INTEGER PRIMARY KEY,
@@ -107,9 +110,22 @@ def published(log: Log, signed: Signed) -> None:
     log.append(ROSTER, message.issued_at, facts)
 
 
-def equivocation(log: Log, facts: dict[str, Fact], at: int) -> None:
-    """Tell that a hospital's log was rewritten."""
+def equivocation(log: Log, facts: dict[str, Fact], at: int) -> bool:
+    """Tell that a hospital's log was rewritten, unless that was told often enough; return whether it was.
+
+    Guarantee: no hospital makes the log long by forking its own. Test:
+    tests/coordinator/test_keeper.py::test_a_hospital_that_forks_for_ever_fills_no_log.
+    """
+    # Entries of no request are few, and the index of requests finds them.
+    (told,) = log.connection.execute(
+        "SELECT count(*) FROM log WHERE json_valid(facts) AND json_extract(facts, '$.request') IS NULL "
+        "AND kind = ? AND json_extract(facts, '$.member') = ?",
+        (EQUIVOCATION, facts["member"]),
+    ).fetchone()
+    if told >= MOST_TOLD:
+        return False
     log.append(EQUIVOCATION, at, facts)
+    return True
 
 
 def numbers_of(log: Log, request: bytes) -> list[int]:

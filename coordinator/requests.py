@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
-from coordinator import announcing, holding, progress, questions
+from coordinator import announcing, holding, progress, questions, shares
 from coordinator.alive import Alive
 from coordinator.blob_store import BlobStore
 from coordinator.endings import Endings
 from coordinator.epochs import Epochs
 from coordinator.holding import Outlook
 from coordinator.links import Links
+from coordinator.listing import Page
 from coordinator.members import Members
 from coordinator.opened import contributing
 from coordinator.questions import Question
@@ -26,7 +27,7 @@ from protocols.errors import Rejected
 from protocols.farrsum.parameters import parameters
 from protocols.roster import Member
 from protocols.round import Round, open_round
-from protocols.wire_pb2 import CoordinatorMessage, RequestStatus, Signed, State, Verdict
+from protocols.wire_pb2 import CoordinatorMessage, RequestStatus, RequestStatuses, Signed, State, Verdict
 
 PACE = 0.1
 """Least seconds between two progress messages to one watcher; the end is told at once."""
@@ -46,6 +47,7 @@ class Requests:
         self._links = links
         self._alive: dict[bytes, Alive] = {}
         self._endings = Endings(links)
+        self._turns = shares.Turns()
         self._waking: asyncio.Handle | None = None
         self.reading = Reading(store=store, members=members, clock=settings.clock)
         self.blobs = BlobStore(
@@ -109,7 +111,8 @@ class Requests:
             status = progress.reused(question, earlier, now)
             self._store.add_request(signed, status)
             return status
-        if len(self._alive) >= self._settings.most_waiting:
+        asking = [alive.question.request.analyst for alive in self._alive.values()]
+        if not shares.has_room(analyst.id, asking, self._settings.most_waiting):
             raise Rejected("busy", "requests")
         if question.message and not self.blobs.message(analyst.id, question.message).whole:
             raise Rejected("unknown-blob", "the message that it names")
@@ -128,10 +131,15 @@ class Requests:
         alive = self._alive.get(id_)
         return alive.current(self._clock()) if alive else stored.status
 
-    def statuses(self, analyst: Member) -> list[RequestStatus]:
-        """Return the analyst's own requests, newest first."""
-        stored = self._store.statuses(analyst.id)
-        return [self._alive[each.id].current(self._clock()) if each.id in self._alive else each for each in stored]
+    def statuses(self, analyst: Member, page: Page) -> RequestStatuses:
+        """Return a page of the analyst's own requests, newest first; raise Rejected where it begins at none."""
+        if page.before:
+            self.status(page.before, analyst)
+        found = self._store.statuses(analyst.id, page)
+        for each in found.requests:
+            if alive := self._alive.get(each.id):
+                each.CopyFrom(alive.current(self._clock()))
+        return found
 
     async def watch(self, id_: bytes, analyst: Member) -> AsyncIterator[RequestStatus]:
         """Yield the status of the analyst's own request whenever it has changed, the last one being final."""
@@ -217,15 +225,17 @@ class Requests:
 
     def _consider_all(self) -> None:
         self._waking = None
-        for alive in list(self._alive.values()):
+        for alive in self._turns.in_order(self._alive.values()):
             self._consider(alive)
 
     def _consider(self, alive: Alive) -> None:
         """Open the round of a waiting request if its hospitals are ready, or were given time to become so."""
         holding.look(alive, self._links)
-        if alive.state != State.STATE_WAITING or self.rounds.count >= self._settings.most_running:
+        if alive.state != State.STATE_WAITING:
             return
-        if not holding.is_next(alive, self._alive.values()):
+        room = shares.has_room(alive.question.request.analyst, self.rounds.analysts, self._settings.most_running)
+        alive.queue(queued=not (room and holding.is_next(alive, self._alive.values())))
+        if alive.queued:
             return
         ready = self.epochs.ready
         found, wait = holding.outlook(alive, self._links, ready=ready, now=self._clock())
@@ -277,6 +287,7 @@ class Requests:
         with self._store.together():
             self._store.add_round(status.id, seated.epoch.number, announcement.slot, signed, now)
             self._store.set_status(status)
+        self._turns.opened(announcement.request.analyst)
         alive.state, alive.round = State.STATE_RUNNING, state
         alive.touch()
         self.rounds.open(state, seated=seated, deposits=seated.use(), opened_at=now)

@@ -71,9 +71,9 @@ class Rounds:
         return min((each.seated.epoch.number for each in self._open.values()), default=None)
 
     @property
-    def count(self) -> int:
-        """Return how many are open."""
-        return len(self._open)
+    def analysts(self) -> list[str]:
+        """Return whose rounds are open, each as often as there are."""
+        return [each.state.announcement.request.analyst for each in self._open.values()]
 
     def open(self, state: Round, *, seated: SeatedEpoch, deposits: Mapping[int, Deposit], opened_at: float) -> None:
         """Announce a round, which is stored already, to its contributors."""

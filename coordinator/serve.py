@@ -14,6 +14,7 @@ from pathlib import Path
 
 import grpc
 
+from coordinator import expiry
 from coordinator.analysts import AnalystsService
 from coordinator.blobs import BlobsService
 from coordinator.concerned import Concerned
@@ -120,6 +121,7 @@ async def _serve(settings: CoordinatorSettings, store: Store, started: Callable[
     add_BlobsServicer_to_server(content, server)
     address = _listen(server, settings)
     requests.restore()
+    watching = asyncio.create_task(expiry.watch(settings.credentials.certificate, settings.clock))
     try:
         await server.start()
         requests.epochs.start()
@@ -131,6 +133,7 @@ async def _serve(settings: CoordinatorSettings, store: Store, started: Callable[
                 started(address)
             await stop.wait()
     finally:
+        watching.cancel()
         await requests.epochs.stop()
         await server.stop(STOP_SECONDS)
         content.stop()

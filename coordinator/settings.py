@@ -40,9 +40,9 @@ class CoordinatorSettings:
     grace_seconds: float = 2.0
     """How long a round waits for hospitals that left a moment ago, once enough others are there."""
     most_waiting: int = 1000
-    """Most requests that wait or run at once."""
+    """Most requests that wait or run at once; each analyst's share of them: coordinator/shares.py."""
     most_running: int = 16
-    """Most rounds at once; further requests wait for a place."""
+    """Most rounds at once; further requests wait for a place, as do those beyond an analyst's share."""
     most_blob_bytes: int = 64 << 30
     """Most bytes of disk for long content: messages to apps, hospitals' long vectors, long sums."""
     most_member_blob_bytes: int = 2 << 30

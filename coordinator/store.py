@@ -10,9 +10,10 @@ from pathlib import Path
 
 from coordinator import log as logs
 from coordinator.evidence_store import EvidenceStore
+from coordinator.listing import PAGE_BYTES, Page
 from protocols.log import Log
 from protocols.schema import migrate
-from protocols.wire_pb2 import AdmittedMember, RequestStatus, Signed, SignedApplication, State
+from protocols.wire_pb2 import AdmittedMember, RequestStatus, RequestStatuses, Signed, SignedApplication, State
 
 MIGRATIONS = (
     """
@@ -207,10 +208,24 @@ class Store:
         )
         return [_stored(row) for row in rows]
 
-    def statuses(self, analyst: str) -> list[RequestStatus]:
-        """Return an analyst's requests, newest first, as many as fit into an answer."""
-        rows = self._connection.execute("SELECT status FROM request WHERE analyst = ? ORDER BY number DESC", (analyst,))
-        return [RequestStatus.FromString(data) for data in _fitting(rows)]
+    def statuses(self, analyst: str, page: Page) -> RequestStatuses:
+        """Return a page of an analyst's requests, newest first, and whether there are more; of any, at least one."""
+        marks = ", ".join("?" * len(page.states))
+        rows = self._connection.execute(
+            f"SELECT status FROM request WHERE analyst = ? AND id BETWEEN ? AND ? AND state IN ({marks}) "  # noqa: S608 - marks
+            "AND number < coalesce((SELECT number FROM request WHERE id = ?), 9223372036854775807) "
+            "ORDER BY number DESC",
+            (analyst, page.first, page.last, *page.states, page.before),
+        )
+        found, room = RequestStatuses(), PAGE_BYTES
+        for (data,) in rows:
+            room -= len(data)
+            if found.requests and (room < 0 or len(found.requests) == page.most):
+                found.more = True
+                break
+            found.requests.append(RequestStatus.FromString(data))
+        rows.close()
+        return found
 
     # --- epochs and rounds
 

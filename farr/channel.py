@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -27,14 +28,18 @@ from protocols.wire_pb2 import (
     RequestId,
     RequestStatus,
     RequestStatuses,
+    RequestsWanted,
     RosterVersion,
     Signed,
+    State,
 )
 from protocols.wire_pb2 import Release as ReleaseMessage
 from protocols.wire_pb2_grpc import AnalystsStub, BlobsStub
 
 LISTED_BYTES = (1 << 20) * ring.ENTRY_BYTES
 """Longest sum of a question, which is shown with others; only updates of apps are longer."""
+
+_ID_BEGINS = re.compile(r"[0-9a-f]{0,32}")
 
 QUICK = 30.0
 """Seconds for a call that no hospital takes part in."""
@@ -69,10 +74,23 @@ class Line:
         status: RequestStatus = self._call(self._stub.Submit, request)
         return status
 
-    def requests(self) -> Sequence[RequestStatus]:
-        """Fetch the state of the analyst's own requests, newest first."""
-        statuses: RequestStatuses = self._call(self._stub.Requests, Nothing())
-        return statuses.requests
+    def requests(self, most: int, only: Sequence[State], beginning: str) -> list[RequestStatus]:
+        """Fetch the state of the analyst's own requests, newest first, page by page.
+
+        At most ``most`` (0: all), in one of the states ``only`` (none: in any), with ids that begin so (hex).
+        """
+        found: list[RequestStatus] = []
+        if not _ID_BEGINS.fullmatch(beginning):
+            return found
+        wanted, more = RequestsWanted(states=only, beginning=beginning), True
+        while more and (not most or len(found) < most):
+            wanted.most = most - len(found) if most else 0
+            page: RequestStatuses = self._call(self._stub.Requests, wanted)
+            found += page.requests
+            # A page of none would be asked for again for ever.
+            more = page.more and bool(page.requests)
+            wanted.before = found[-1].id if found else b""
+        return found
 
     def cancel(self, request: bytes) -> RequestStatus:
         """Give up a request that waits or runs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -214,9 +214,9 @@ class Federation:
 
     # --- requests that were made before, here or elsewhere
 
-    def requests(self) -> tuple[RequestState, ...]:
-        """Return the analyst's own requests, newest first."""
-        return tuple(map(states.read, self._line.requests()))
+    def requests(self, *, most: int = 0, only: Sequence[str] = (), start: str = "") -> tuple[RequestState, ...]:
+        """Return own requests, newest first: ``most`` (0: all), in states ``only``, whose ids begin as ``start``."""
+        return tuple(map(states.read, self._line.requests(most, states.named(only), start.lower())))
 
     def request(self, identifier: str) -> RequestState:
         """Return a request by its id or the beginning of it."""
@@ -396,5 +396,5 @@ class Federation:
         return opening.open_release(signed, known, roster, self._line.vector(signed))
 
     def _find(self, identifier: str) -> RequestState:
-        found = [state for state in self.requests() if state.id.startswith(identifier.lower())]
+        found = self.requests(start=identifier) if identifier else ()
         return the_one(found, identifier)

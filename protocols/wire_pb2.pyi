@@ -691,7 +691,7 @@ class SiteProgress(_message.Message):
     def __init__(self, site: _Optional[str] = ..., state: _Optional[str] = ..., reference: _Optional[str] = ...) -> None: ...
 
 class RequestStatus(_message.Message):
-    __slots__ = ("id", "state", "analyst", "statement", "purpose", "rho_units", "created_at", "updated_at", "expires_at", "asked", "connected", "answered", "needed", "sites", "code", "release", "reused", "held", "reason", "run")
+    __slots__ = ("id", "state", "analyst", "statement", "purpose", "rho_units", "created_at", "updated_at", "expires_at", "asked", "connected", "answered", "needed", "sites", "code", "release", "reused", "held", "reason", "run", "queued")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ANALYST_FIELD_NUMBER: _ClassVar[int]
@@ -712,6 +712,7 @@ class RequestStatus(_message.Message):
     HELD_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     state: State
     analyst: str
@@ -732,7 +733,8 @@ class RequestStatus(_message.Message):
     held: int
     reason: str
     run: Run
-    def __init__(self, id: _Optional[bytes] = ..., state: _Optional[_Union[State, str]] = ..., analyst: _Optional[str] = ..., statement: _Optional[str] = ..., purpose: _Optional[str] = ..., rho_units: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., asked: _Optional[int] = ..., connected: _Optional[int] = ..., answered: _Optional[int] = ..., needed: _Optional[int] = ..., sites: _Optional[_Iterable[_Union[SiteProgress, _Mapping]]] = ..., code: _Optional[str] = ..., release: _Optional[bytes] = ..., reused: _Optional[bool] = ..., held: _Optional[int] = ..., reason: _Optional[str] = ..., run: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
+    queued: bool
+    def __init__(self, id: _Optional[bytes] = ..., state: _Optional[_Union[State, str]] = ..., analyst: _Optional[str] = ..., statement: _Optional[str] = ..., purpose: _Optional[str] = ..., rho_units: _Optional[int] = ..., created_at: _Optional[int] = ..., updated_at: _Optional[int] = ..., expires_at: _Optional[int] = ..., asked: _Optional[int] = ..., connected: _Optional[int] = ..., answered: _Optional[int] = ..., needed: _Optional[int] = ..., sites: _Optional[_Iterable[_Union[SiteProgress, _Mapping]]] = ..., code: _Optional[str] = ..., release: _Optional[bytes] = ..., reused: _Optional[bool] = ..., held: _Optional[int] = ..., reason: _Optional[str] = ..., run: _Optional[_Union[Run, _Mapping]] = ..., queued: _Optional[bool] = ...) -> None: ...
 
 class RequestId(_message.Message):
     __slots__ = ("id",)
@@ -746,11 +748,25 @@ class RosterVersion(_message.Message):
     version: int
     def __init__(self, version: _Optional[int] = ...) -> None: ...
 
+class RequestsWanted(_message.Message):
+    __slots__ = ("most", "states", "before", "beginning")
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    BEGINNING_FIELD_NUMBER: _ClassVar[int]
+    most: int
+    states: _containers.RepeatedScalarFieldContainer[State]
+    before: bytes
+    beginning: str
+    def __init__(self, most: _Optional[int] = ..., states: _Optional[_Iterable[_Union[State, str]]] = ..., before: _Optional[bytes] = ..., beginning: _Optional[str] = ...) -> None: ...
+
 class RequestStatuses(_message.Message):
-    __slots__ = ("requests",)
+    __slots__ = ("requests", "more")
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     requests: _containers.RepeatedCompositeFieldContainer[RequestStatus]
-    def __init__(self, requests: _Optional[_Iterable[_Union[RequestStatus, _Mapping]]] = ...) -> None: ...
+    more: bool
+    def __init__(self, requests: _Optional[_Iterable[_Union[RequestStatus, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class Releases(_message.Message):
     __slots__ = ("releases",)

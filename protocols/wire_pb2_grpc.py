@@ -129,7 +129,7 @@ class AnalystsStub:
                 _registered_method=True)
         self.Requests = channel.unary_unary(
                 '/farr.v1.Analysts/Requests',
-                request_serializer=protocols_dot_wire__pb2.Nothing.SerializeToString,
+                request_serializer=protocols_dot_wire__pb2.RequestsWanted.SerializeToString,
                 response_deserializer=protocols_dot_wire__pb2.RequestStatuses.FromString,
                 _registered_method=True)
         self.Cancel = channel.unary_unary(
@@ -239,7 +239,7 @@ def add_AnalystsServicer_to_server(servicer, server):
             ),
             'Requests': grpc.unary_unary_rpc_method_handler(
                     servicer.Requests,
-                    request_deserializer=protocols_dot_wire__pb2.Nothing.FromString,
+                    request_deserializer=protocols_dot_wire__pb2.RequestsWanted.FromString,
                     response_serializer=protocols_dot_wire__pb2.RequestStatuses.SerializeToString,
             ),
             'Cancel': grpc.unary_unary_rpc_method_handler(
@@ -374,7 +374,7 @@ class Analysts:
             request,
             target,
             '/farr.v1.Analysts/Requests',
-            protocols_dot_wire__pb2.Nothing.SerializeToString,
+            protocols_dot_wire__pb2.RequestsWanted.SerializeToString,
             protocols_dot_wire__pb2.RequestStatuses.FromString,
             options,
             channel_credentials,

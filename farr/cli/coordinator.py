@@ -86,7 +86,15 @@ def serve(
 
     held = _complete(home, admission)
     credentials = held.credentials
-    if (days := days_left(held, time.time())) < EARLY:
+    if (days := days_left(held, time.time())) < 0:
+        raise FarrError(
+            "expired-certificate",
+            _("the coordinator's certificate ended {days} days ago by this machine's clock").format(days=-days),
+            remedy=_(
+                "farr coordinator renew --by-hand says what to carry to the registrar; or set the clock if it is wrong"
+            ),
+        )
+    if days < EARLY:
         text = _("The certificate holds {days} more days. Before its end: farr coordinator renew --home {home}")
         typer.echo(text.format(days=days, home=home), err=True)
     _log_to_stderr()
@@ -116,10 +124,7 @@ def serve(
         raise FarrError("coordinator", translate(str(error))) from error
 
 
-@app.command(help=renewing.COORDINATOR)
-def renew(home: Home, timeout: renewing.Timeout = 3600.0, as_json: AsJson = False) -> None:
-    """Renew the coordinator's certificate."""
-    renewing.coordinator(home, timeout=timeout, as_json=as_json)
+app.command("renew", help=renewing.COORDINATOR)(renewing.coordinator)
 
 
 def _complete(folder: Path, admission: Path | None) -> MemberHome:

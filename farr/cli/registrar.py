@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farr.cli import mandates, output
+from farr.cli import renew as renewing
 from farr.cli.options import AsJson
 from farr.figures import tables
 from farr.texts import N_, _
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help=N_("Admit and remove members: init, token, admit, roster, mandate, revoke."),
+    help=N_("Admit and remove members: init, token, admit, roster, mandate, revoke, renew."),
 )
 
 Home = Annotated[
@@ -173,6 +174,7 @@ def admit(
 
     with at_work(home) as registrar:
         outcome = visit(registrar, wait=wait, timeout=timeout, rotate=rotate or (), address=address, say=_say)
+        ends = registrar.roster()[1].coordinator.expires_at
     if as_json:
         output.as_json(
             {
@@ -185,6 +187,7 @@ def admit(
         )
     else:
         _show_outcome(outcome)
+        renewing.say_if_coordinator_ends(ends, _now())
 
 
 @app.command(help=ROSTER)
@@ -216,6 +219,7 @@ def roster(home: Home, as_json: AsJson = False) -> None:
 
 
 app.command(help=mandates.MANDATE)(mandates.mandate)
+app.command("renew", help=renewing.REGISTRAR)(renewing.registrar)
 
 
 @app.command(help=REVOKE)
@@ -307,6 +311,7 @@ def _show_roster(held: Roster) -> None:
         for member in held.members
     ]
     output.table(tables.table(headers, rows))
+    renewing.say_if_coordinator_ends(held.coordinator.expires_at, _now())
     for member in held.members:
         if member.role == Role.ROLE_ANALYST:
             output.line(

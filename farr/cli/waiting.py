@@ -38,7 +38,7 @@ class Waiting:
             self._live.say(self._text(self._last))
 
     def _text(self, state: RequestState) -> str:
-        if state.held:
+        if state.state == "waiting" and (state.held or state.queued):
             text = in_words(state, time.time())
         elif state.state == "waiting":
             text = _("{connected} of {asked} hospitals connected, {needed} needed").format(

@@ -1,7 +1,8 @@
 """The coordinator's own way in, before there is a federation to join: two files that are carried by hand.
 
 The coordinator writes its application, the registrar founds the federation with it and writes the admission, and the
-coordinator completes its home. Nothing in either file is secret.
+coordinator completes its home. A renewal goes the same way where the certificate has ended. Nothing in these files is
+secret.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from farr.texts import _
 from protocols import checks, joining
 from protocols.errors import Rejected
 from protocols.signing import KEY_BYTES
-from protocols.wire_pb2 import Role, Signed
+from protocols.wire_pb2 import Role, Signed, SignedApplication
 
 APPLICATION = "application.json"
 ADMISSION = "coordinator-admission.json"
+RENEWAL = "renewal.json"
 MEMBER = "coordinator"
 
 _LONGEST_ADDRESS = 300
@@ -94,6 +96,19 @@ class CoordinatorAdmission:
             )
         except (KeyError, TypeError, ValueError, Rejected) as error:
             raise _wrong_file(file, "farr registrar init") from error
+
+
+def renewal_text(signed: SignedApplication) -> bytes:
+    """Return the content of the file with which a coordinator asks for a new certificate."""
+    return (json.dumps({"renewal": _encode(signed.SerializeToString())}, indent=2) + "\n").encode()
+
+
+def read_renewal(file: Path) -> SignedApplication:
+    """Read that file; raise FarrError when it is not one."""
+    try:
+        return checks.parse(SignedApplication, _decode(json.loads(file.read_text())["renewal"]))
+    except (KeyError, TypeError, ValueError, Rejected) as error:
+        raise _wrong_file(file, "farr coordinator renew --by-hand") from error
 
 
 def apply(folder: Path, address: str, *, member: str = MEMBER) -> Path:

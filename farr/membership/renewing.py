@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from farr import files
 from farr.dialing import QUICK, Caller, code_of, explain, is_absent
 from farr.errors import FarrError
-from farr.membership import admitted, home, keys
+from farr.membership import admitted, coordinating, home, keys
 from farr.problems import advice
 from farr.texts import _
 from protocols import joining
@@ -167,6 +167,45 @@ def _attempt(folder: Path, held: home.Home, carry: Carry, *, now: int, new_ident
     return renewed
 
 
+def ask_by_hand(folder: Path) -> Path:
+    """Write the coordinator's application for a new certificate to a file that a person carries; return the file.
+
+    Unlike ``renew`` it serves after the certificate's end, too. Done again it writes the same application.
+    """
+    with files.held(folder / LOCK):
+        home.settle(folder)
+        held = home.read(folder)
+        if held.credentials.role != Role.ROLE_COORDINATOR:
+            raise FarrError("wrong-role", _("{folder} is not a coordinator's home").format(folder=folder))
+        signed = _application(folder, held, new_identity=False)
+    files.replace(folder / coordinating.RENEWAL, coordinating.renewal_text(signed))
+    return folder / coordinating.RENEWAL
+
+
+def take_by_hand(folder: Path, admission: coordinating.CoordinatorAdmission, *, now: int) -> home.Home:
+    """Take the certificate that the registrar issued for such a file; return the home as it is from now on.
+
+    Guarantee: as ``attempt``: what is not the registrar's, or for other keys, changes nothing. Test:
+    tests/farr/test_carried.py::test_a_false_admission_changes_nothing.
+    """
+    home.settle(folder)
+    held = home.read(folder)
+    if _der(held.credentials.certificate) == admission.certificate:
+        return held
+    if not is_under_way(folder):
+        raise FarrError(
+            "no-renewal",
+            _("no renewal of {folder} is under way").format(folder=folder),
+            remedy=_("begin one here: farr coordinator renew --by-hand"),
+        )
+    answer = Admission(
+        admitted=True, certificate=admission.certificate, roster=admission.roster, catalogue=admission.catalogue
+    )
+    renewed = attempt(folder, held, lambda _application: answer, now=now) or held
+    (folder / coordinating.RENEWAL).unlink(missing_ok=True)
+    return renewed
+
+
 def over_network(credentials: Credentials) -> Carry:
     """Return the way over the member's own connection to the coordinator."""
     caller = Caller(
@@ -261,9 +300,11 @@ def _der(pem: bytes) -> bytes:
 def _expired(held: home.Home, now: float) -> FarrError:
     remedy = _("ask the registrar for a new token for the same id, and join with it in the same folder")
     if held.credentials.role == Role.ROLE_COORDINATOR:
-        remedy = _("a coordinator's certificate cannot be renewed after its end: the federation has to be founded anew")
+        remedy = _("carry it to the registrar by hand: farr coordinator renew --by-hand")
     return FarrError(
         "expired-certificate",
-        _("the certificate ended {days} days ago, so it cannot be renewed").format(days=-days_left(held, now)),
+        _("the certificate ended {days} days ago: it is not renewed over the network any more").format(
+            days=-days_left(held, now)
+        ),
         remedy=remedy,
     )

@@ -74,7 +74,7 @@ class Terms:
     within: str = ""
     """How exact: a share of ``expect`` such as ``5%``, or a number such as ``20``. Empty: ``epsilon`` decides."""
     expect: float | None = None
-    """The value that the analyst expects, for ``within`` as a share."""
+    """The rows that the analyst expects in a cell: what figures are foreseen from, and ``within`` as a share is of."""
     minimum: int | None = None
     """Fewest hospitals that must answer; None: four in five of those asked."""
     purpose: str = ""
@@ -145,6 +145,7 @@ def prepare(
             _("a minimum of {minimum} hospitals, but {sites} are asked").format(minimum=minimum, sites=sites),
             remedy=_("ask for 1 to {sites}").format(sites=sites),
         )
+    check_expected(terms.expect)
     if terms.within and terms.epsilon is not None:
         raise FarrError("terms", _("--within and --epsilon both set the price"), remedy=_("give one of the two"))
     shared = sharing(hospitals, terms.trust, minimum)
@@ -160,6 +161,16 @@ def prepare(
         earlier=earlier,
     )
     return _priced(asking, catalogue) if terms.within and rho_units is None else asking
+
+
+def check_expected(rows: float | None) -> None:
+    """Raise FarrError unless what is expected is a number of rows, or nothing."""
+    if rows is not None and not 0 < rows < math.inf:
+        raise FarrError(
+            "terms",
+            _("{rows:g} is not a number of rows to expect").format(rows=rows),
+            remedy=_("give --expect a number above 0"),
+        )
 
 
 def at_price(asking: Asking, rho_units: int, catalogue: Catalogue) -> Asking:
@@ -280,15 +291,22 @@ def _priced(asking: Asking, catalogue: Catalogue) -> Asking:
     """Return the question at the least price at which its widest column is as exact as the terms ask."""
     target, share = _target(asking.terms)
 
-    def widest(price: int) -> float:
-        found = foreseen(at_price(asking, price, catalogue), catalogue).values()
-        known = [width for each in found if (width := each.relative if share else each.half) is not None]
-        if not known:
-            raise _unforeseen(asking, share=share)
-        return max(known)
+    def widths(price: int) -> dict[str, float]:
+        found = foreseen(at_price(asking, price, catalogue), catalogue)
+        known = ((name, each.relative if share else each.half) for name, each in found.items())
+        return {name: width for name, width in known if width is not None}
 
     low, high = 1, units(rho_of(MOST_EPSILON))
-    if widest(high) > target:
+    dearest = widths(high)
+    if not dearest:
+        raise _unforeseen(asking, share=share)
+
+    def fits(price: int) -> bool:
+        # A figure that is undefined at a lower price is as wide as can be there.
+        found = widths(price)
+        return all(found.get(name, math.inf) <= target for name in dearest)
+
+    if not fits(high):
         raise FarrError(
             "terms",
             _("an error of at most {target:g} would cost more than an epsilon of {most:g}").format(
@@ -303,7 +321,7 @@ def _priced(asking: Asking, catalogue: Catalogue) -> Asking:
     # Units are far finer than anyone needs: a thousandth of the price is close enough.
     while high - low > max(1, high // 1000):
         middle = (low + high) // 2
-        low, high = (low, middle) if widest(middle) <= target else (middle, high)
+        low, high = (low, middle) if fits(middle) else (middle, high)
     return at_price(asking, high, catalogue)
 
 
@@ -318,12 +336,6 @@ def _target(terms: Terms) -> tuple[float, bool]:
         )
     if not written[2]:
         return float(written[1]), False
-    if terms.expect is not None and (not math.isfinite(terms.expect) or terms.expect == 0):
-        raise FarrError(
-            "terms",
-            _("{within} of nothing").format(within=terms.within.strip()),
-            remedy=_("give --expect the rows that you expect in a cell"),
-        )
     return float(written[1]) / 100, True
 
 

@@ -62,8 +62,10 @@ def display_of(indicator: Indicator, relative: float | None) -> str:
 def expected(asking: Asking, asked: Round, catalogue: Catalogue, discharges: float | None) -> tuple[Expected, ...]:
     """Return what to expect of each indicator: from an earlier release if there is one, else from ``discharges``.
 
-    Without either, values are not known and only half-widths of counts and sums are given.
+    Without either, values are not known and only half-widths of counts and sums are given. Raises FarrError where
+    ``discharges`` is no number of them.
     """
+    askings.check_expected(discharges)
     terms = replace(asking.terms, expect=None)
     sums = typical_sums(asking.question.plan, asked, catalogue, discharges) if discharges else asking.earlier
     found = askings.foreseen(replace(asking, terms=terms, earlier=sums), catalogue)

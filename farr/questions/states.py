@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from farr.errors import FarrError
 from farr.problems import advice
@@ -26,6 +27,8 @@ WORDS = {
     "expired": N_("expired"),
 }
 """States for people."""
+
+_STATES = {name: cast("State", State.Value(f"STATE_{name.upper()}")) for name in WORDS}
 
 DAY, HOUR, MINUTE = 24 * 3600, 3600, 60
 
@@ -107,6 +110,8 @@ class RequestState:
     """Whether that release had answered the same question before, so this one cost nothing."""
     run: RunState | None = None
     """Which round of training it is; None: none."""
+    queued: bool = False
+    """While it waits: whether it is for a place among the rounds that are open, not for hospitals."""
 
     @property
     def refusals(self) -> dict[str, tuple[str, ...]]:
@@ -147,7 +152,20 @@ class RequestState:
             "release": self.release,
             "reused": self.reused,
             "run": None if self.run is None else self.run.to_plain(),
+            "queued": self.queued,
         }
+
+
+def named(names: Iterable[str]) -> list[State]:
+    """Return states by their names; raise FarrError for a name that is none's."""
+    try:
+        return [_STATES[name] for name in names]
+    except KeyError as error:
+        raise FarrError(
+            "unknown-state",
+            _("{name} is not a state of a request").format(name=error.args[0]),
+            remedy=_("the states are: {names}").format(names=", ".join(WORDS)),
+        ) from None
 
 
 def read(status: RequestStatus) -> RequestState:
@@ -172,6 +190,7 @@ def read(status: RequestStatus) -> RequestState:
         release=status.release.hex(),
         reused=status.reused,
         run=_run(status.run) if status.HasField("run") else None,
+        queued=status.queued,
     )
 
 
@@ -180,14 +199,22 @@ def _run(run: Run) -> RunState:
 
 
 def in_words(state: RequestState, now: float) -> str:
-    """Return where a request stands, for people: of a held one, at how many hospitals and for how long."""
-    if state.state == "waiting" and state.held:
+    """Return where a request stands, for people: of one that waits, for whom or what and for how long."""
+    if state.reused:
+        return _("answered before, at no cost")
+    if state.state != "waiting":
+        return _(WORDS[state.state])
+    since = age(now - state.created_at)
+    if state.held:
         return _("waits for approval at {held} of {asked} hospitals, {age}").format(
-            held=state.held, asked=state.asked, age=age(now - state.created_at)
+            held=state.held, asked=state.asked, age=since
         )
-    if state.state == "waiting" and state.paused:
-        return _("waiting for hospitals, {count} paused").format(count=len(state.paused))
-    return _(WORDS[state.state])
+    if state.queued:
+        return _("waiting for its turn, {age}").format(age=since)
+    text = _("waiting for hospitals: {connected} of {asked} connected, {needed} needed, {age}").format(
+        connected=state.connected, asked=state.asked, needed=state.needed, age=since
+    )
+    return text + (_("; {count} paused").format(count=len(state.paused)) if state.paused else "")
 
 
 def age(seconds: float) -> str:

@@ -49,12 +49,17 @@ class Decision:
 
 
 def decide(
-    registrar: Registrar, waiting: Sequence[SignedApplication], *, now: int, rotate: Collection[str] = ()
+    registrar: Registrar,
+    waiting: Sequence[SignedApplication],
+    *,
+    now: int,
+    rotate: Collection[str] = (),
+    ended: Collection[str] = (),
 ) -> Decision:
     """Admit every application that a good token signed: issue certificates, and sign one roster with all new members.
 
     An application that a member signed with its present certificate renews that; one that names another signing key
-    waits until the member's id is in ``rotate``.
+    waits until the member's id is in ``rotate``. A certificate that has ended renews for the members in ``ended`` only.
 
     Everything is durable when it returns; ``publication`` then says what the coordinator should hear.
 
@@ -74,7 +79,7 @@ def decide(
                 token = joining.token_of(application)
                 grant = registrar.registry.grant(token)
                 renews = grant is None
-                grant = grant or renewing.present_of(registrar, held, token, now=now)
+                grant = grant or renewing.present_of(registrar, held, token, now=now, ended=ended)
                 if grant is None:
                     raise Rejected("bad-token", "unknown")  # noqa: TRY301
                 accepted = _check(application, grant, members, federation=held.federation, now=now, renews=renews)

@@ -28,8 +28,12 @@ EARLY = 60
 FOUNDERS = frozenset({Role.ROLE_COORDINATOR, Role.ROLE_REGISTRAR})
 
 
-def present_of(registrar: Registrar, held: Roster, token: bytes, *, now: int) -> Grant | None:
+def present_of(
+    registrar: Registrar, held: Roster, token: bytes, *, now: int, ended: Collection[str] = ()
+) -> Grant | None:
     """Return the record by which the holder of a member's present certificate renews it; None where it is nobody's.
+
+    One that has ended renews for the members in ``ended`` only: whose application a person carried here.
 
     Guarantee: only a certificate that the newest roster names renews, so that of a revoked member does not. Test:
     tests/farr/test_renewing.py::test_a_revoked_member_does_not_renew.
@@ -38,7 +42,7 @@ def present_of(registrar: Registrar, held: Roster, token: bytes, *, now: int) ->
     der = registrar.registry.certificate(member.id, token) if member else None
     if member is None or der is None:
         return None
-    if member.expires_at < now:
+    if member.expires_at < now and member.id not in ended:
         raise Rejected("expired-certificate", member.id)
     key = x509.load_der_x509_certificate(der).public_key()
     return Grant(
@@ -49,7 +53,7 @@ def present_of(registrar: Registrar, held: Roster, token: bytes, *, now: int) ->
         label_en=member.label_en,
         label_zh=member.label_zh,
         attributes=member.attributes,
-        expires_at=member.expires_at,
+        expires_at=max(member.expires_at, now),
     )
 
 

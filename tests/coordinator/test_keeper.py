@@ -9,7 +9,9 @@ import sqlite3
 import pytest
 
 from coordinator import evidence
+from coordinator import log as logs
 from coordinator.serve import STATE_FILE
+from coordinator.store import Store
 from protocols import announcement as announcements
 from protocols import checkpoint as checkpoints
 from protocols import evidence as proofs
@@ -176,6 +178,18 @@ def test_a_fork_is_logged_and_the_newest_word_is_spread(federation, tmp_path):
             assert entries_of(tmp_path).count("equivocation") == 1
 
     asyncio.run(scenario())
+
+
+def test_a_hospital_that_forks_for_ever_fills_no_log(tmp_path):
+    """Each member's forks are told so often and no more; the others' still are."""
+    with contextlib.closing(Store(tmp_path / STATE_FILE)) as store:
+        for number in range(logs.MOST_TOLD + 5):
+            with store.together():
+                told = logs.equivocation(store.log, {"member": "cork", "held": f"{number:064x}", "other": "b"}, 7)
+            assert told == (number < logs.MOST_TOLD)
+        with store.together():
+            assert logs.equivocation(store.log, {"member": "aden", "held": "a", "other": "b"}, 7)
+        assert [each.kind for each in store.log.entries()].count("equivocation") == logs.MOST_TOLD + 1
 
 
 def test_a_witness_of_another_log_is_refused(federation, tmp_path):

@@ -1,8 +1,10 @@
 import asyncio
 import stat
+import time
 
 import pytest
 
+from coordinator import expiry
 from coordinator.errors import AlreadyRunning, CoordinatorError
 from coordinator.serve import serve
 from protocols.errors import Rejected
@@ -88,3 +90,31 @@ def test_the_newer_of_the_given_and_the_kept_roster_holds(federation, tmp_path):
                 assert (await running.analyst().stub.Describe(Nothing())).roster == holds
 
     asyncio.run(scenario())
+
+
+def test_the_log_says_every_day_that_the_certificate_ends(federation, tmp_path, caplog, monkeypatch):
+    """From sixty days before its end on, and when it has ended; not before. A coordinator that serves does so."""
+    certificate = federation.parties["convener"].certificate_pem
+    now, slept = [time.time() - 59.5 * 86400], []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        now[0] += seconds
+        if len(slept) == 63:
+            raise asyncio.CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(expiry.asyncio, "sleep", sleep)
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(expiry.watch(certificate, lambda: now[0]))
+    said = [record.days for record in caplog.records if "farr coordinator renew" in record.msg]
+    assert said == list(range(59, -2, -1))
+    assert set(slept) == {86400}
+    caplog.clear()
+
+    async def scenario():
+        async with coordinator(federation, tmp_path) as running:
+            await running.analyst().stub.Describe(Nothing())
+
+    asyncio.run(scenario())
+    assert [record.days for record in caplog.records if "farr coordinator renew" in record.msg] == [1]

@@ -11,15 +11,14 @@ def test_a_request_waits_until_enough_hospitals_are_there(federation, tmp_path):
     """With three of four needed connected it waits, though its analyst left; the others connect: answered."""
 
     async def scenario():
-        async with coordinator(federation, tmp_path) as running:
+        async with coordinator(federation, tmp_path, settle_seconds=0.5, grace_seconds=5.0) as running:
             await running.hospitals(HOSPITALS[:3], seated=False)
             analyst = running.analyst()
             status = await analyst.submit()
             assert (status.state, status.connected, status.needed) == (State.STATE_WAITING, 3, 4)
             assert [each.state for each in status.sites] == ["connected"] * 3 + ["offline"] * 2
             await analyst.leave()
-            for id_ in HOSPITALS[3:]:
-                await running.hospital(id_)
+            await running.hospitals(HOSPITALS[3:], seated=False)
             for hospital in running.all:
                 hospital.answer_all()
             end = await running.analyst().end_of(status)
@@ -145,10 +144,10 @@ def test_a_round_that_was_cancelled_takes_no_more_answers(federation, tmp_path):
 
 
 def test_more_requests_than_there_is_room_for_are_refused_as_busy(federation, tmp_path):
-    """Two may wait: the third is refused and not kept; one ends, there is room again."""
+    """Two of hers may wait: the third is refused and not kept; one ends, there is room again."""
 
     async def scenario():
-        async with coordinator(federation, tmp_path, most_waiting=2) as running:
+        async with coordinator(federation, tmp_path, most_waiting=4) as running:
             analyst = running.analyst()
             kept = [await analyst.submit() for _ in range(2)]
             assert await refused(analyst.submit()) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "busy")

@@ -262,9 +262,10 @@ class Quay:
         """Yield the end."""
         yield self.statuses[request]
 
-    def requests(self):
-        """Return all, newest first."""
-        return list(reversed(self.statuses.values()))
+    def requests(self, most, only, beginning):
+        """Return those that are wanted, newest first."""
+        found = [each for each in reversed(self.statuses.values()) if each.id.hex().startswith(beginning)]
+        return [each for each in found if not only or each.state in only][: most or None]
 
     def cancel(self, request):
         """Cancel."""

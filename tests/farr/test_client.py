@@ -324,6 +324,8 @@ def test_within_finds_the_least_cost(asked, within, expect, target):
         (Terms(within="0"), "5%"),
         (Terms(within="1", expect=100), "wider"),
         (Terms(within="5%", expect=100, epsilon=1.0), "one of the two"),
+        (Terms(within="5%", expect=-100), "not a number of rows"),
+        (Terms(expect=float("nan")), "not a number of rows"),
         (Terms(minimum=6), "1 to 5"),
         (Terms(minimum=0), "1 to 5"),
     ],
@@ -340,6 +342,15 @@ def test_the_error_of_a_ratio_cannot_be_foreseen_without_the_rows(asked):
     with pytest.raises(FarrError, match="--expect"):
         asked.estimate(SHARE, Terms(within="2"))
     assert asked.estimate(SHARE, Terms(within="2", expect=5000)).rho_units > 0
+
+
+def test_a_figure_that_little_noise_leaves_undefined_has_a_price(asked):
+    """A ratio to reference rates is undefined at low prices: the search goes on above them, beside a count too."""
+    ratio = "SMR(sex = 'F', BAND(age, 45, 65), 0.1, 0.2, 0.3) AS s"
+    for figures in (ratio, f"{ratio}, COUNT(*) AS n"):
+        asking = asked.estimate(f"SELECT {figures} FROM stay", Terms(within="100000", expect=50))
+        assert asking.rho_units > 1
+        assert half_widths(asking, asked.catalogue)["s"] is not None
 
 
 def test_a_refused_statement_never_leaves(asked, quay):

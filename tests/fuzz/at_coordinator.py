@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from google.protobuf.message import DecodeError
 
+from coordinator import listing
 from coordinator.analysts import AnalystsService
 from coordinator.blobs import BlobsService
 from coordinator.concerned import Concerned
@@ -42,10 +43,12 @@ from protocols.wire_pb2 import (
     Receipt,
     Refusal,
     RequestId,
+    RequestsWanted,
     RosterVersion,
     Signed,
     SignedApplication,
     Stand,
+    State,
     Verdict,
 )
 from tests.coordinator.federation import HOSPITALS, NAME, Federation, Hospital, seed_of
@@ -257,6 +260,13 @@ class Stage:
         if len(refused) == len(calls):
             raise refused[0]
 
+    def listed(self, data):
+        """Take which of an analyst's requests are wanted; what is listed is hers."""
+        page = listing.read(RequestsWanted.FromString(data))
+        found = self.requests.statuses(self.members.roster.by_id["ada"], page)
+        if {each.analyst for each in found.requests} - {"ada"} or found.ByteSize() > 2 * listing.PAGE_BYTES:
+            raise AssertionError("another's, or more than a page")
+
     def offer(self, data):
         """Take what a hospital or an analyst offers to send, as if the round's vectors were long."""
         message, refused = BlobOffer.FromString(data), []
@@ -409,6 +419,11 @@ def _parsers(stage):
         ),
         "request": (stage.ask, stage.waiting, Signed),
         "lookup": (stage.look, RequestId(id=stage.asked), RequestId),
+        "list": (
+            stage.listed,
+            RequestsWanted(most=3, states=[State.STATE_WAITING], before=waiting, beginning=stage.asked.hex()[:3]),
+            RequestsWanted,
+        ),
         "blob-offer": (stage.offer, offered, BlobOffer),
         "blob-part": (stage.part, BlobPart(offer=offered, offset=10, data=bytes(20)), BlobPart),
         "blob-wanted": (stage.want, BlobWanted(digest=bytes(32), release=stage.asked), BlobWanted),

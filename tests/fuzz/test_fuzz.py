@@ -21,7 +21,7 @@ AT_NODE = (
 )  # fmt: skip
 AT_COORDINATOR = (
     "upload", "confirmation", "shares", "deposits", "epoch-key", "verdict", "checkpoint", "receipt", "witness",
-    "status", "refusal", "hello", "request", "lookup", "apply", "publish",
+    "status", "refusal", "hello", "request", "lookup", "list", "apply", "publish",
     "blob-offer", "blob-part", "blob-wanted",
 )  # fmt: skip
 AT_READER = (
