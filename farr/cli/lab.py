@@ -24,10 +24,10 @@ app = typer.Typer(
 )
 
 LIFETIME_EPSILON = 50.0
+"""Budget for life of a lab's hospitals: a lab is for trying out."""
 
 DEAR = ("most_epsilon_per_question", "approval_above_epsilon")
 """What --most-epsilon sets: a question that is allowed waits for nobody."""
-"""Budget for life of a lab's hospitals: a lab is for trying out."""
 
 Home = Annotated[Path, typer.Option("--home", metavar="DIR", help=N_("The lab's folder."))]
 
@@ -87,9 +87,9 @@ def up(
     source = _source(data, file, split_by)
     agreed = read_catalogue(catalogue.read_bytes(), catalogue.name)
     text = _policy(policy, lifetime_epsilon, most_epsilon)
-    found = _hospitals(home, source, split_by, table or (agreed.tables[0].name if agreed.tables else ""), sites)
     if mapping is not None and not mapping.is_file():
         raise FileNotFoundError(2, "no such file", str(mapping))
+    found = _hospitals(home, source, split_by, table or (agreed.tables[0].name if agreed.tables else ""), sites)
     federation = labs.Federation(catalogue=agreed, hospitals=found, mapping=mapping, policy=text)
     with Watch(home.resolve()) as watch, tables.Live.on_stderr(wanted=progress, as_json=as_json) as live:
         live.say(_("starting {count} hospitals").format(count=len(found)))
@@ -105,7 +105,10 @@ def up(
     seconds = time.monotonic() - begun
     if as_json:
         ids = [hospital.id for hospital in found]
-        output.as_json({"home": str(home), "address": lab.address, "hospitals": ids, "seconds": round(seconds, 2)})
+        kept = None if lab.earlier is None else str(lab.earlier)
+        output.as_json(
+            {"home": str(home), "address": lab.address, "hospitals": ids, "seconds": round(seconds, 2), "earlier": kept}
+        )
         return
     output.line(_("{count} hospitals are up after {seconds:.1f} s.").format(count=len(found), seconds=seconds))
     output.line(_("Ask:   farr query --home {home} 'SELECT COUNT(*) AS n FROM {table}'").format(
@@ -113,6 +116,12 @@ def up(
     ))  # fmt: skip
     output.line(_("Look:  farr catalogue show --home {home}").format(home=home))
     output.line(_("Stop:  farr lab down --home {home}").format(home=home))
+    if lab.earlier is not None:
+        output.line(
+            _("What the earlier lab held, its models too, is kept: farr models list --home {folder}").format(
+                folder=lab.earlier
+            )
+        )
 
 
 @app.command(help=N_("Stop a lab and all its processes.\n\n\b\n  farr lab down --home lab"))
@@ -163,10 +172,11 @@ def _source(data: Path | None, file: Path | None, column: str) -> Path:
 
 def _hospitals(home: Path, data: Path, column: str, table: str, most: int | None) -> Sequence[Hospital]:
     from farr.lab import hospitals
-    from farr.lab.up import SPLIT
+    from farr.lab.up import SPLIT, refuse_running
 
     if not column:
         return hospitals.in_folders(data, most)
+    refuse_running(home.resolve())  # before the files that its hospitals read are written anew
     return hospitals.split(data, table, column, home / SPLIT, most)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
+from click.core import ParameterSource
 
 from farr.cli import output
 from farr.cli.options import AsJson, ByResidence, Home, Patience, Progress, Purpose, Reason
@@ -90,7 +91,8 @@ def train(
             raise click.UsageError(_("--app takes no MODEL.toml, --fake or --output"))
         if resume and dry_run:
             raise click.UsageError(_("--resume goes on with a run, --dry-run only tells: give one of the two"))
-        _check_resumed(resume, epsilon, rounds, config, purpose, reason)
+        _check_resumed(resume)
+        _check_patients(rehearsed=False)
         terms = Terms(
             epsilon=epsilon, purpose=purpose, reason=reason, by_residence=by_residence, patience=patience_of(patience)
         )
@@ -108,9 +110,12 @@ def train(
         raise click.UsageError(_("--config is of --app"))
     if model is not None and model.is_dir():
         raise click.UsageError(_("{folder} is a folder: a Flower app is run with --app {folder}").format(folder=model))
-    _check_resumed(resume, epsilon, rounds, purpose, reason)
+    _check_resumed(resume)
     if fake and dry_run:
         raise click.UsageError(_("--fake trains, --dry-run only tells: give one of the two"))
+    if dry_run and to is not None:
+        raise click.UsageError(_("--dry-run makes no model: --output has nothing to save"))
+    _check_patients(rehearsed=dry_run or fake)
     recipe = None if model is None else _recipe(model, epsilon, rounds, purpose, reason)
     if recipe is not None and fake:
         _fake(recipe, home, patients, to, as_json=as_json)
@@ -125,12 +130,22 @@ def train(
         _finish(trained, federation.folder, to, as_json=as_json)
 
 
-def _check_resumed(resume: str, *replaced: object) -> None:
+def _check_resumed(resume: str) -> None:
     """Refuse what a run that was begun does not take any more."""
-    if resume and any(replaced):
-        raise click.UsageError(
-            _("a run goes on as it was begun: --resume takes no --epsilon, --rounds, --config, --purpose or --reason")
-        )
+    for option in ("--epsilon", "--rounds", "--config", "--purpose", "--reason", "--by-residence", "--patience"):
+        if resume and _was_given(option):
+            raise click.UsageError(_("a run goes on as it was begun: --resume takes no {option}").format(option=option))
+
+
+def _check_patients(*, rehearsed: bool) -> None:
+    if not rehearsed and _was_given("--patients"):
+        raise click.UsageError(_("--patients is of --dry-run and --fake: a run trains on the hospitals' patients"))
+
+
+def _was_given(option: str) -> bool:
+    """Return whether whoever called wrote an option, be it its default."""
+    source = click.get_current_context().get_parameter_source(option.removeprefix("--").replace("-", "_"))
+    return source is ParameterSource.COMMANDLINE
 
 
 def _recipe(model: Path, epsilon: float | None, rounds: int | None, purpose: str, reason: str) -> Recipe:

@@ -49,8 +49,9 @@ def train_app(
 ) -> None:
     """Run the app in a folder, or take up a run of it, and print what came of it.
 
-    ``terms.epsilon`` is the price of the whole run; ``rounds`` the questions over which it is divided. Raises FarrError
-    where it was stopped, when all that is known has been printed.
+    ``terms.epsilon`` is the price of the whole run; ``rounds`` the questions over which it is divided. A run that is
+    taken up goes on as it was begun, whatever ``terms`` says. Raises FarrError where it was stopped, when all that is
+    known has been printed.
     """
     try:
         from farr.flower import app
@@ -66,10 +67,10 @@ def train_app(
     begun = (
         app.resume(folder, home, resume)
         if resume
-        else app.begin(folder, home, epsilon=epsilon, rounds=rounds, config=config)
+        else app.begin(folder, home, epsilon=epsilon, rounds=rounds, config=config, terms=terms)
     )
     if dry_run:
-        _foresee(*begun, Federated(federation, *begun, terms), as_json=as_json)
+        _foresee(*begun, Federated(federation, *begun), as_json=as_json)
         return
     # What an app prints is its own; a script's JSON stays whole.
     aside = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
@@ -79,7 +80,7 @@ def train_app(
             ran = app.run(
                 folder,
                 begun,
-                lambda settings, kept: Federated(federation, settings, kept, terms),
+                lambda settings, kept: Federated(federation, settings, kept),
                 _say if shown else _silent,
             )
     except BaseException:

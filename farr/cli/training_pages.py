@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from farr.cli import output
 from farr.cli.figures import number
 from farr.figures import tables
+from farr.figures.units import in_words, with_unit
 from farr.questions.states import PASSING, shortened
 from farr.texts import N_, _, language, translate
 from farr.training.card import FIGURES
@@ -140,11 +141,11 @@ def typical_error(loss: float | None, low: float | None, high: float | None, pre
     half = float(scaling(column).half)
     value, least, most = (half * math.sqrt(2 * max(0.0, each or 0.0)) for each in (loss, low, high))
     if value <= 0:
-        return f"{_at_most(most, most)} {column.unit}".rstrip()
+        return f"{_at_most(most, most)} {in_words(column.unit)}".rstrip()
     # Digits by the wider arm: the root's interval is not even.
     step = max(value - least, most - value)
     ends = f"{number(least, step)}, {number(most, step)}"
-    return f"{number(value, step)} ({ends}) {column.unit}".rstrip()
+    return f"{number(value, step)} ({ends}) {in_words(column.unit)}".rstrip()
 
 
 def _at_most(value: float, step: float) -> str:
@@ -205,7 +206,7 @@ def coefficient_table(trained: Trained) -> Any:
 
 
 def _with_unit(each: Coefficient) -> str:
-    return f"{each.label} [{each.unit}]" if each.unit else each.label
+    return with_unit(each.label, each.unit)
 
 
 def shown(each: Coefficient) -> str:

@@ -25,6 +25,7 @@ from farr.flower.kept import Kept
 from farr.flower.rounds import Rounds, Told
 from farr.flower.settings import Plain, Settings
 from farr.flower.strategies import only_linear
+from farr.questions.asking import Terms
 from farr.texts import _
 from farr.training import runs
 from queries.cost.accounting import rho_of, units
@@ -52,13 +53,15 @@ class Ran:
 
 
 def begin(
-    folder: Path, home: Path, *, epsilon: float, rounds: int | None = None, config: str = ""
+    folder: Path, home: Path, *, epsilon: float, rounds: int | None = None, config: str = "", terms: Terms | None = None
 ) -> tuple[Settings, Kept]:
     """Begin a run of the app in a folder; nothing is asked yet, and no code of the app is run.
 
     ``epsilon`` is the price of the whole run; ``rounds`` over how many questions it is divided, evaluations included
-    (None: as the app says); ``config``: settings of the app to replace, in TOML. Raises FarrError.
+    (None: as the app says); ``config``: settings of the app to replace, in TOML. Of ``terms`` count purpose, reason,
+    residence and patience. Raises FarrError.
     """
+    terms = terms or Terms()
     app = settings.read(folder)
     chosen = settings.over(app.config, config)
     divided = app.rounds_of(chosen) if rounds is None else rounds
@@ -78,6 +81,10 @@ def begin(
         config=chosen,
         rounds=divided,
         rho_units=units(rho_of(epsilon)),
+        purpose=terms.purpose,
+        reason=terms.reason,
+        by_residence=terms.by_residence,
+        patience=terms.patience,
     )
 
 

@@ -19,7 +19,6 @@ from farr.flower.rounds import LOOK, Outcome, Round, RoundFailedError, RoundRefu
 from farr.flower.settings import Settings
 from farr.membership import home as homes
 from farr.questions import opening, submitted
-from farr.questions.asking import Terms
 from farr.questions.opening import Opened
 from farr.questions.states import PASSING, RequestState
 from farr.texts import _
@@ -43,11 +42,9 @@ LEAST_WAIT: Final = 0.05
 class Federated:
     """The rounds of one run of an app, asked of a federation."""
 
-    def __init__(self, federation: Federation, app: Settings, kept: Kept, terms: Terms) -> None:
+    def __init__(self, federation: Federation, app: Settings, kept: Kept) -> None:
         """Read what the app asks about; raise QueryError or FarrError where the catalogue has none of it."""
         self._federation, self._app, self._kept = federation, app, kept
-        # Rounds of a run are never answered from earlier releases: each has coefficients of its own.
-        self._terms = replace(terms, fresh=True, within="", epsilon=None)
         self._credentials = homes.read(federation.folder).credentials
         self._question = self._about()
 
@@ -78,7 +75,7 @@ class Federated:
         self._insist_alike(asked)
         plan = self._plan(sent.kind, sent.digest, len(sent.data), sent.entries, asked.clip)
         question = replace(self._question, plan=plan, sites=asked.sites)
-        priced = self._federation.priced(question, self._terms, self._kept.share)
+        priced = self._federation.priced(question, self._kept.terms, self._kept.share)
         run = Run(
             id=bytes.fromhex(self._kept.id),
             design=design_of(plan),
@@ -129,7 +126,7 @@ class Federated:
         """Return a round's request as the coordinator has it; None where it was not asked from this home."""
         if submitted.kept(self._federation.folder, request) is None:
             return None
-        return next((each for each in self._federation.requests() if each.id == request.hex()), None)
+        return next(iter(self._federation.requests(start=request.hex())), None)
 
     def cancel(self, request: bytes) -> bool:
         """Give a round up, unless it has been answered; return whether it was given up."""
@@ -163,7 +160,7 @@ class Federated:
         It depends on the clip, the price of a round and the hospitals, and on nothing that the app sends.
         """
         question = replace(self._question, plan=self._plan("train", bytes(32), 1, 1, self._app.clip))
-        priced = self._federation.priced(question, self._terms, self._kept.share)
+        priced = self._federation.priced(question, self._kept.terms, self._kept.share)
         (block,) = priced.measurement.blocks
         unit = clip_of(self._app.clip) / ONE / BOUND_UPDATE
         return math.sqrt(float(block.variance(priced.sharing.hospitals))) * unit / len(priced.question.sites)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from farr import files
 from farr.errors import FarrError
+from farr.questions.asking import Terms
+from farr.questions.mandated import PATIENCE
 from farr.texts import _
 from farr.training.budget import check_price
 from farr.training.strict import WRONG, made, texts
@@ -73,6 +75,29 @@ class Kept:
     """Most that the whole run costs."""
     done_rounds: list[KeptRound] = field(default_factory=list)
     """Asked so far, in order."""
+    purpose: str = ""
+    """What every round is asked for: a name from the analyst's mandate; empty: what goes without saying."""
+    reason: str = ""
+    """Why, in the analyst's words; hospitals see it."""
+    by_residence: bool = False
+    """Whether the mandate's regions are where patients live, not where hospitals are."""
+    patience: int = PATIENCE
+    """Seconds for which hospitals that hold a round for approval are waited for."""
+
+    @property
+    def terms(self) -> Terms:
+        """Return how each round is asked, but for its price: never answered from earlier releases.
+
+        Guarantee: a run that is taken up is asked for the purpose, and with the reason, that hospitals approved. Test:
+        tests/farr/test_flower_grid.py::test_a_run_of_an_app_goes_on_as_it_was_begun.
+        """
+        return Terms(
+            purpose=self.purpose,
+            reason=self.reason,
+            by_residence=self.by_residence,
+            patience=self.patience,
+            fresh=True,
+        )
 
     @property
     def share(self) -> int:

@@ -3,6 +3,7 @@
 lab.json   the processes that were started, each with its start time      logs/         their output
 lab.lock   held while a lab goes up or down                               analyst/      home of the lab's analyst
 registrar/ coordinator/ nodes/<site>/   homes of the other parties
+earlier/<number>/   what labs that were in the folder before left, each as a lab's folder
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Lab:
     """Where the coordinator answers, HOST:PORT; empty until it does."""
     processes: tuple[Process, ...] = ()
     """In the order of their start."""
+    earlier: Path | None = None
+    """Where what an earlier lab left is kept, of a lab that was just started; None: there was none."""
 
     def with_process(self, process: Process) -> Lab:
         """Return the lab with one more process, recorded durably."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from farr.client import Federation as Connection
 from farr.errors import FarrError
-from farr.lab import founding, processes, record
+from farr.lab import earlier, founding, processes, record
 from farr.lab.hospitals import Hospital
 from farr.lab.node_homes import furnish
 from farr.lab.processes import Process, alive
@@ -49,14 +48,15 @@ class Federation:
 def up(home: Path, federation: Federation, watch: Watch, *, progress: Progress = lambda _connected, _of: None) -> Lab:
     """Start a lab in ``home``, guarded by ``watch``, and return it once every hospital is connected.
 
-    Whatever stops the start (a failing process, Ctrl-C), everything that was started is stopped again.
+    What an earlier lab left there is put by, and nothing is touched in a folder that holds anything else. Whatever
+    stops the start (a failing process, Ctrl-C), everything that was started is stopped again.
     """
     home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     with record.locked(home):
-        _refuse_running(home)
-        _clear(home)
-        lab = Lab(home=home)
+        refuse_running(home)
+        _refuse_strange(home)
+        lab = Lab(home=home, earlier=earlier.put_by(home))
         record.write(lab)
         watch.arm()
         try:
@@ -146,7 +146,8 @@ def _check_alive(lab: Lab) -> None:
             )
 
 
-def _refuse_running(home: Path) -> None:
+def refuse_running(home: Path) -> None:
+    """Raise FarrError where a lab runs in the folder."""
     if record.is_lab(home) and (running := record.read(home).running()):
         raise FarrError(
             "lab-running",
@@ -155,19 +156,14 @@ def _refuse_running(home: Path) -> None:
         )
 
 
-def _clear(home: Path) -> None:
-    """Remove what an earlier lab left in the folder; nothing is touched in a folder that holds anything else."""
-    own = {record.LOGS, record.ANALYST, record.COORDINATOR, record.REGISTRAR, record.NODES}
-    strange = {path.name for path in home.iterdir()} - {record.LOCK, record.RECORD, SPLIT}
-    strange -= own if record.is_lab(home) else set()
-    if strange:
+def _refuse_strange(home: Path) -> None:
+    known = {record.LOCK, record.RECORD, SPLIT, earlier.FOLDER, *(earlier.OWN if record.is_lab(home) else ())}
+    if strange := {path.name for path in home.iterdir()} - known:
         raise FarrError(
             "folder-in-use",
             _("{folder} holds other files, such as {file}").format(folder=home, file=min(strange)),
             remedy=_("name an empty folder, or one that an earlier lab used"),
         )
-    for name in own:
-        shutil.rmtree(home / name, ignore_errors=True)
 
 
 def _stop(home: Path) -> list[Process]:

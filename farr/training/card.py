@@ -235,7 +235,7 @@ def markdown(trained: Trained) -> str:
         for name, figure in card["evaluation"]["figures"].items():
             scaled = name == "loss" and trained.kind in ("linear", "network") and not trained.classes
             words = _("loss (half the square error of the outcome, scaled to -1 to 1)") if scaled else _figure(name)
-            lines.append(f"- {words}: {_shown(figure['value'])} ({_shown(figure['low'])}, {_shown(figure['high'])})")
+            lines.append(f"- {words}: {_interval(name, figure)}")
     lines += ["", _("## Beware"), "", *(f"- {translate(each)}" for each in card["caveats"]), ""]
     return "\n".join(lines)
 
@@ -304,6 +304,16 @@ def _row(cells: list[str]) -> str:
 
 def _figure(name: str) -> str:
     return _(FIGURES.get(name, name))
+
+
+def _interval(name: str, figure: dict[str, float | None]) -> str:
+    value, low, high = (figure[each] for each in ("value", "low", "high"))
+    if value is None:
+        return _("the noise hides it")
+    if name == "loss" and high is not None and value <= 0 < high:
+        # No loss is below 0: the noise made it so, and only the upper end says anything.
+        return _("at most {value}").format(value=_shown(high))
+    return f"{_shown(value)} ({_shown(low)}, {_shown(high)})"
 
 
 def _shown(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from farr import files
 from farr.texts import N_
 from farr.training.trained import Trained
 from queries.cost.accounting import epsilon_of, rho_of_units
@@ -14,7 +15,7 @@ SOURCE = N_("epsilon {epsilon:.3g}, run {run}")
 
 
 def draw(trained: Trained, path: Path) -> Path | None:
-    """Write the curve as PNG, SVG or PDF; return its path, or None where nothing can be drawn of it."""
+    """Write the curve as PNG, for its owner only; return its path, or None where nothing can be drawn of it."""
     if find_spec("matplotlib") is None:
         return None
     from farr.plots import fonts, sheet
@@ -22,7 +23,6 @@ def draw(trained: Trained, path: Path) -> Path | None:
     known = [each for each in trained.fitted.history if each.loss is not None]
     if not known:
         return None
-    sheet.checked(path)
     script = fonts.script()
     run = trained.run
     epsilon = 0.0 if run is None else epsilon_of(rho_of_units(run.spent_units))
@@ -37,5 +37,6 @@ def draw(trained: Trained, path: Path) -> Path | None:
         axes.plot(at, [each.loss for each in known], color=sheet.INK, marker="o", markersize=4, linewidth=1.4)  # type: ignore[arg-type]
         axes.set_xticks(at if len(at) <= 20 else at[:: len(at) // 10])  # noqa: PLR2004  as many as there is room for
         heading = sheet.Heading(title=script.say(TITLE).format(name=trained.prepared.recipe.name), source=(source,))
-        sheet.finished(figure, heading, sheet.Drawn(body=3.0, legend=(band,)), script).save(path)
+        picture = sheet.finished(figure, heading, sheet.Drawn(body=3.0, legend=(band,)), script)
+    files.replace(path, picture.png())
     return path

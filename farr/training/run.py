@@ -276,7 +276,7 @@ class _Course:
 
     def _asked(self, kept: KeptRound) -> RequestState | None:
         """Return a round's request as the coordinator has it; None where it has not, and never took it."""
-        return next((each for each in self._federation.requests() if each.id == kept.request), None)
+        return next(iter(self._federation.requests(start=kept.request)), None)
 
     def _begin(self, number: int, price: int) -> KeptRound:
         """Note that a round is about to be asked; raise _Stopped where it cannot be paid for."""

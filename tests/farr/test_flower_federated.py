@@ -74,9 +74,9 @@ class Asked:
         (folder / "requests" / f"{bytes(16).hex()}.bin").write_bytes(b"")
         self.state = SimpleNamespace(id=bytes(16).hex(), state=state, code=code, sites={"a": "answered"})
 
-    def requests(self):
-        """Return it."""
-        return (self.state,)
+    def requests(self, start):
+        """Return it, where its id begins as asked."""
+        return (self.state,) if self.state.id.startswith(start) else ()
 
     def opened(self, _request, _seconds, _told):
         """Fail."""
@@ -104,8 +104,8 @@ def test_a_round_that_hospitals_cannot_pay_for_is_not_sent(tmp_path, monkeypatch
     left = []
     client.ask_round = lambda *_: left.append("round")
     rounds = federated(client)
-    rounds._kept = SimpleNamespace(id="00" * 16, share=7, rounds=1, rho_units=7, done_rounds=[])
-    rounds._question, rounds._terms = SimpleNamespace(plan=None, pages=None, sites=()), None
+    rounds._kept = SimpleNamespace(id="00" * 16, share=7, rounds=1, rho_units=7, done_rounds=[], terms=None)
+    rounds._question = SimpleNamespace(plan=None, pages=None, sites=())
     monkeypatch.setattr("farr.flower.federated.replace", lambda *_, **_more: None)
     monkeypatch.setattr("farr.flower.federated.design_of", lambda _plan: bytes(32))
     monkeypatch.setattr(rounds, "_plan", lambda *_: None)
@@ -132,7 +132,7 @@ def test_a_round_that_hospitals_cannot_pay_for_is_not_sent(tmp_path, monkeypatch
 def test_where_nobody_tells_of_a_round_it_is_not_a_refused_one(tmp_path):
     """It may have been asked and paid for: it is kept."""
     client = Asked(tmp_path, "running")
-    client.requests = lambda: (_ for _ in ()).throw(FarrError("unknown-member", "not today"))
+    client.requests = lambda **_: (_ for _ in ()).throw(FarrError("unknown-member", "not today"))
     with pytest.raises(FarrError) as failed:
         federated(client).ask(SimpleNamespace(), bytes(16))
     assert type(failed.value) is FarrError

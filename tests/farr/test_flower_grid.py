@@ -330,6 +330,27 @@ def test_who_runs_an_app_is_told_how_to_take_it_up(over, tmp_path, monkeypatch, 
     assert "--resume" not in capsys.readouterr().err
 
 
+def test_a_run_of_an_app_goes_on_as_it_was_begun(over, tmp_path, monkeypatch):
+    """Its rounds are asked for the purpose, with the reason and with the patience that it began with."""
+    _, hospitals = over()
+    wait, asked = hospitals.wait, []
+    hospitals.wait = lambda *_: (_ for _ in ()).throw(FarrError("unreachable", "gone"))
+
+    def connected(_federation, _settings, keeping):
+        asked.append(keeping.terms)
+        return hospitals
+
+    monkeypatch.setattr("farr.flower.federated.Federated", connected)
+    federation = SimpleNamespace(folder=tmp_path)
+    terms = Terms(epsilon=1.0, purpose="research", reason="prognosis", by_residence=True, patience=7200)
+    with pytest.raises(FarrError):
+        train_app(federation, EXAMPLES / "sklearn", terms)
+    hospitals.wait = wait
+    (kept_run,) = kept.every(tmp_path)
+    train_app(federation, EXAMPLES / "sklearn", Terms(), resume=kept_run.id)
+    assert asked == [replace(terms, epsilon=None, fresh=True)] * 2
+
+
 def test_a_round_that_failed_is_asked_anew_and_counted(over, tmp_path):
     """What it may have cost is not lost from sight: the last round of the run is no longer covered by its price."""
     begun, hospitals = over()

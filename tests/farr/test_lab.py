@@ -154,6 +154,37 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path):
     assert (tmp_path / "nodes" / "thesis.tex").exists()
 
 
+def test_what_an_earlier_lab_left_is_kept(tmp_path):
+    """A lab that begins anew in the folder deletes no model and no policy; what it moved is a lab's folder again."""
+    model, policy = tmp_path / "analyst" / "runs" / "ab" / "model.json", tmp_path / "nodes" / "north" / "policy.toml"
+    copy = policy.with_name("prepared-ab.duckdb")
+    for times in (1, 2):
+        record.write(record.Lab(home=tmp_path))
+        for file in (model, policy, copy):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{file.name} {times}")
+        with pytest.raises(FarrError) as error:
+            up.up(tmp_path, replace(federation(tmp_path), hospitals=()), watchdog.Watch(tmp_path))
+        assert error.value.code == "no-data"
+        kept = tmp_path / "earlier" / str(times)
+        for file in (model, policy):
+            assert (kept / file.relative_to(tmp_path)).read_text() == f"{file.name} {times}"
+        assert record.analyst_home(kept) == kept / "analyst"
+        assert not list(kept.glob("nodes/*/prepared-*"))
+    assert (tmp_path / "earlier" / "1" / "analyst").exists()
+
+
+def test_a_running_labs_files_are_not_split_anew(child, tmp_path):
+    """Its hospitals read them: the start is refused before one is written."""
+    record.write(record.Lab(home=tmp_path, processes=(recorded(child(SLEEPER)),)))
+    whole = tmp_path / "whole.csv"
+    whole.write_text("site,n\n7,1\n")
+    with pytest.raises(FarrError) as error:
+        lab_command._hospitals(tmp_path, whole, "site", "stay", None)
+    assert error.value.code == "lab-running"
+    assert not (tmp_path / up.SPLIT).exists()
+
+
 def test_a_labs_folder_stands_for_its_analysts_home(tmp_path):
     """Commands that ask questions take a lab's folder; any other folder stays what it is."""
     assert record.analyst_home(tmp_path) == tmp_path

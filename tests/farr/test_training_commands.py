@@ -13,6 +13,7 @@ from farr.cli.main import main
 from farr.errors import FarrError
 from farr.flower import kept
 from farr.flower.kept import Kept, KeptRound
+from farr.questions.asking import Terms
 from farr.training import model_file
 
 MODEL = """
@@ -32,6 +33,13 @@ terms = ["age"]
         (("--resume", "ab", "--dry-run"), "--dry-run"),
         (("--resume", "ab", "--reason", "other"), "--reason"),
         (("--resume", "ab", "--epsilon", "2"), "--epsilon"),
+        (("--resume", "ab", "--by-residence"), "--resume takes no --by-residence"),
+        (("--resume", "ab", "--patience", "1d"), "--resume takes no --patience"),
+        (("--resume", "ab", "--app", "app", "--patience", "2d"), "--resume takes no --patience"),
+        (("--resume", "ab", "--patients", "100"), "--patients is of --dry-run and --fake"),
+        (("m.toml", "--patients", "100"), "--patients is of --dry-run and --fake"),
+        (("--app", "app", "--dry-run", "--patients", "100"), "--patients is of --dry-run and --fake"),
+        (("m.toml", "--dry-run", "--output", "models"), "--output has nothing to save"),
         (("m.toml", "--epsilon", "200"), "<=100"),
         (("app",), "a Flower app is run with --app"),
     ],
@@ -90,6 +98,17 @@ def test_runs_of_apps_are_listed_with_those_of_models(tmp_path, capsys):
     assert "bad" in seen.err
     assert main(["models", "show", "abab", "--home", str(tmp_path)], {}) == 1
     assert "is a run of the Flower app mine" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_run_of_an_app_that_does_not_say_how_it_is_asked_is_still_read(tmp_path):
+    """Its file is of an earlier version: it goes on as a run that was begun without a word."""
+    file = begun(tmp_path).folder / kept.FILE
+    before = json.loads(file.read_text())
+    file.write_text(
+        json.dumps({key: before[key] for key in before.keys() - {"purpose", "reason", "by_residence", "patience"}})
+    )
+    (run,) = kept.every(tmp_path)
+    assert run.terms == Terms(fresh=True)
 
 
 def test_a_run_of_an_app_is_taken_up_with_its_app(tmp_path, monkeypatch):

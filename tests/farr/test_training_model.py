@@ -1,6 +1,7 @@
 """Recipes, fake rows, predictions, cards and files of models."""
 
 import json
+import math
 import sys
 from dataclasses import replace
 from decimal import Decimal
@@ -47,7 +48,7 @@ from farr.training.trained import Trained
 from queries.agreed.catalogue_file import read_catalogue
 from queries.asked.plan import CodeKey, FlagKey, Missing, Not, NumberTerm
 from queries.errors import CatalogueError, StatementError
-from queries.models.fitted import Figure, Fitted, Round
+from queries.models.fitted import Evaluation, Figure, Fitted, Round
 
 CATALOGUE = read_catalogue((DEMO / "stroke.toml").read_bytes(), "stroke.toml")
 SITES = {f"site-{place}": {"country": "UK" if place < 3 else "ITAL"} for place in range(5)}
@@ -491,6 +492,22 @@ def test_a_card_has_coefficients_and_ratios_with_their_intervals():
     assert age.startswith("| Age [years] | 0.02 | 0.005 | 0.005 | 0.0102, 0.0298 | 1.02 |")
 
 
+def test_a_card_says_what_the_noise_hides_of_an_evaluation():
+    """A loss that noise made 0 is no loss of 0, and a figure that is not known has no interval."""
+    prepared = prepare(recipe(terms=["sex"], held_out=Decimal("0.2")), CATALOGUE, SITES)
+    unknown = Figure(name="auc", value=math.nan, low=math.nan, high=math.nan)
+    figures = (
+        Figure(name="loss", value=0.0, low=0.0, high=0.3),
+        unknown,
+        Figure(name="brier", value=0.2, low=0.1, high=0.3),
+    )
+    graded = replace(fitted(prepared, [0.0, 0.0]), evaluation=Evaluation(figures=figures, bands=(), share=0.125))
+    lines = card.markdown(Trained(fitted=graded, prepared=prepared, run=None)).splitlines()
+    assert "- loss of a patient: at most 0.300" in lines
+    assert "- area under the ROC curve: the noise hides it" in lines
+    assert "- Brier score: 0.200 (0.100, 0.300)" in lines
+
+
 def with_noise(prepared, values, error):
     """Return a model whose coefficients have this standard error by the noise, and none by sampling."""
     held = fitted(prepared, values)
@@ -506,6 +523,21 @@ def test_a_coefficient_that_the_noise_hides_is_marked():
     clear, lost = held.table().coefficients
     assert (shown(clear), hidden(clear), margin(clear.noise_error)) == ("1.00", False, "0.39")
     assert (shown(lost), hidden(lost)) == ("0.10 ?", True)
+
+
+def test_what_is_saved_of_a_model_is_its_owners_only(tmp_path):
+    """The curve, the card and the model have one mode."""
+    pytest.importorskip("matplotlib", reason="curves need farr[plot]")
+    from farr.training.curve import draw
+
+    prepared = prepare(recipe(terms=["sex"]), CATALOGUE, SITES)
+    seen = Round(number=1, share=1.0, loss=0.7, low=0.6, high=0.8, moved=0.1)
+    held = Trained(fitted=replace(fitted(prepared, [0.0, 0.0]), history=(seen,)), prepared=prepared, run=None)
+    saved.save(held, tmp_path / "models")
+    assert draw(held, tmp_path / "models" / "m.png")
+    files = list((tmp_path / "models").iterdir())
+    assert sorted(file.suffix for file in files) == [".json", ".md", ".png"]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
 
 
 def test_a_curve_within_the_noise_is_level():

@@ -239,7 +239,7 @@ def test_units_are_undone_for_each_sum() -> None:
     assert found.variances == pytest.approx((4.0, 4.0, 1.0, 1.0))
     assert blocks[2].tolist() == [4096.0, 4096.0]
     number = replace(step, model="linear")
-    assert in_units(number, blocks, (1.0,) * 4, 5).sums[2].tolist() == [1.0, 2.0]
+    assert in_units(number, blocks, (1.0,) * 4, 5).sums[2].tolist() == [1.0, 1.0]
 
 
 def test_natural_clips_hold_the_longest_gradient_of_a_logistic_model() -> None:
