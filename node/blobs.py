@@ -150,11 +150,15 @@ class Blobs:
         with self._turn:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             path = self._folder / digest.hex()
-            while not (path.is_file() and _is(path, blob)):
-                path.unlink(missing_ok=True)
-                self._more(path.with_suffix(".part"), blob, until)
-                path.with_suffix(".part").replace(path)
-            self._prune(path)
+            try:
+                while not (path.is_file() and _is(path, blob)):
+                    path.unlink(missing_ok=True)
+                    self._more(path.with_suffix(".part"), blob, until)
+                    path.with_suffix(".part").replace(path)
+                os.utime(path)
+            finally:
+                # Also where it did not come: its beginning is kept, and not those of ever more others.
+                self._prune()
             return path.read_bytes()
 
     def _more(self, part: Path, blob: Blob, until: float) -> None:
@@ -188,8 +192,7 @@ class Blobs:
         finally:
             self._call = None
 
-    def _prune(self, newest: Path) -> None:
-        os.utime(newest)
+    def _prune(self) -> None:
         files = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
         for path in files[KEPT:]:
             path.unlink(missing_ok=True)

@@ -54,6 +54,9 @@ MOST_WAITING = 64
 MOST_URGENT = 64
 """Other messages that may wait beside them; more are passed over, and the round or epoch goes on without this node."""
 
+MOST_UNSENT = 512
+"""Answers that may be under way or wait to be sent: a coordinator that reads none fills no memory."""
+
 WATCH = 0.5
 """Seconds between two looks at whether the operator decided something."""
 
@@ -218,11 +221,10 @@ class Link:
         except grpc.aio.AioRpcError as error:
             return code_of(error)
         except (TimeoutError, asyncio.InvalidStateError):
-            return "unavailable"
+            pass
         except Exception:  # noqa: BLE001
             # A defect, or this machine's fault. The next attempt starts from nothing.
             _log.exception("the link failed")
-            return "unavailable"
         return "unavailable"
 
     async def _converse(self, call: Call) -> None:
@@ -284,7 +286,7 @@ class Link:
     async def _take(self, call: Call, signed: Signed) -> None:
         if self._stopping:
             return
-        if self._desk.waiting >= MOST_WAITING:
+        if self._desk.waiting >= MOST_WAITING or len(self._answering) >= MOST_UNSENT:
             # Sent before the next message is read, so a flood of questions is slowed to what is taken off.
             await self._send(call, self._replier.turn_away(announcements.tau(signed)))
             return
@@ -300,15 +302,12 @@ class Link:
         """Have a message of the secure sum, a proposal or heads answered before the questions that wait."""
         if self._stopping:
             return
-        if self._desk.waiting >= MOST_WAITING + MOST_URGENT:
+        if self._desk.waiting >= MOST_WAITING + MOST_URGENT or len(self._answering) >= MOST_UNSENT:
             _log.warning("the queue is full", extra={"code": "busy"})
             return
-        replier, membership = self._replier, self._membership
-
-        def reply() -> list[NodeMessage]:
-            return replier.play(message, membership.roster, membership.digest)
-
-        self._begin(self._say(call, self._desk.ask(reply, urgent=True)))
+        held = self._membership
+        replies = self._desk.ask(lambda: self._replier.play(message, held.roster, held.digest), urgent=True)
+        self._begin(self._say(call, replies))
 
     async def _say(self, call: Call, replies: asyncio.Future[list[NodeMessage]]) -> None:
         since = time.monotonic()

@@ -15,7 +15,7 @@ from node.authority.approvals import Held
 from node.authority.decisions import Decisions
 from node.authority.judging import Outcome, Question, Ruling, fewest_behind, judge, offered
 from node.authority.newcomers import counted
-from node.authority.policy import Policy, PolicyError, period_start
+from node.authority.policy import Policy, PolicyError
 from node.books.audit import Audit
 from node.books.ledger import NOTHING, Caps, Ledger
 from node.scan.compiled import Compiled
@@ -177,7 +177,7 @@ def question_of(
         tables=tables,
         roster=roster,
         counted=counted(ledger.connection, roster, own=member, days=policy.newcomer_days, now=now),
-        spent=ledger.spending(request.purpose, period_start(policy.period, now)),
+        spent=ledger.spending(request.purpose, policy.period_start(now)),
         trained=ledger.trained(request),
         asked=request.sites if announcement is None else announcement.asked,
         contributors=() if announcement is None else announcement.contributors,
@@ -192,7 +192,7 @@ def caps_of(policy: Policy, purpose: str, now: int) -> Caps:
         lifetime=policy.lifetime_units,
         purpose=policy.purposes.get(purpose, 0),
         period=policy.units_per_period,
-        since=period_start(policy.period, now),
+        since=policy.period_start(now),
     )
 
 

@@ -130,6 +130,7 @@ async def _serve(
         noise=noisy_vector,
         clock=settings.clock,
         keep=vectors.keep,
+        many_rows=settings.many_rows,
     )
     membership = await desk.ask(Membership, settings.credentials, connection, settings.clock, settings.roster)
     await desk.ask(_tell_start, settings, connection, policy_file)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.records.mapping import SourceError, SourceMapping
+from node.scan.work import MANY
 from protocols.credentials import Credentials
 from protocols.wire_pb2 import Signed
 from queries.agreed.catalogue import Catalogue
@@ -18,7 +19,10 @@ from queries.agreed.catalogue import Catalogue
 FILE = "node.toml"
 """Name of the file in the node's home."""
 
-_KEYS = ("data", "mapping", "threads", "memory_limit")
+_KEYS = ("data", "mapping", "threads", "memory_limit", "many_rows")
+
+MOST_ROWS = 1 << 40
+"""Most that ``many_rows`` may say: as ``rows_per_site`` of a catalogue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,8 @@ class NodeSettings:
     """Threads of a scan."""
     memory_limit: str = "512MB"
     """Of the engine."""
+    many_rows: int = MANY
+    """Rows of a table that the operator reckons with, in round numbers: see ``node.scan.work``."""
     clock: Callable[[], float] = time.time
     """Seconds since 1970, UTC."""
     renew: Callable[[Credentials], Credentials | None] | None = None
@@ -62,6 +68,8 @@ class Source:
     """Threads of a scan."""
     memory_limit: str = "512MB"
     """Of the engine."""
+    many_rows: int = MANY
+    """Rows of a table that the operator reckons with, in round numbers: see ``node.scan.work``."""
 
 
 def write_source(home: Path, source: Source) -> None:
@@ -72,6 +80,8 @@ def write_source(home: Path, source: Source) -> None:
         lines.append(f"mapping = {_quoted(str(source.mapping.resolve()))}\n")
     lines.append(f"threads = {source.threads}\n")
     lines.append(f"memory_limit = {_quoted(source.memory_limit)}\n")
+    if source.many_rows != MANY:
+        lines.append(f"many_rows = {source.many_rows}\n")
     fresh = home / f".{FILE}.{os.getpid()}"
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -90,16 +100,22 @@ def read_source(home: Path) -> Source:
         raise SourceError("is not TOML in UTF-8", file=FILE, remedy="correct the text") from error
     for key in sorted(values.keys() - set(_KEYS)):
         raise SourceError("is not a known key", file=FILE, key=key, remedy="use " + ", ".join(_KEYS))
-    threads = values.get("threads", 1)
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:  # noqa: PLR2004
-        raise SourceError("is not a whole number of at least 1", file=FILE, key="threads", remedy="write threads = 1")
     mapping = _text(values, "mapping") if "mapping" in values else None
     return Source(
         data=home / Path(_text(values, "data")).expanduser(),
         mapping=None if mapping is None else home / Path(mapping).expanduser(),
-        threads=threads,
+        threads=_whole(values, "threads", 1, 1024),
+        many_rows=_whole(values, "many_rows", MANY, MOST_ROWS),
         memory_limit=_text(values, "memory_limit") if "memory_limit" in values else "512MB",
     )
+
+
+def _whole(values: Mapping[str, object], key: str, usual: int, most: int) -> int:
+    value = values.get(key, usual)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        remedy = f"write {key} = {usual}"
+        raise SourceError(f"is not a whole number from 1 to {most}", file=FILE, key=key, remedy=remedy)
+    return value
 
 
 def _text(values: Mapping[str, object], key: str) -> str:

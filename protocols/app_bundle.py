@@ -113,7 +113,10 @@ def about(files: Mapping[str, bytes]) -> About:
         raise Rejected("malformed", "serverapp in [tool.flwr.app.components]")
     project = _table(described, "project")
     config: dict[str, Scalar] = {}
-    _flatten(_table(app, "config"), "", config)
+    try:
+        _flatten(_table(app, "config"), "", config)
+    except RecursionError as error:
+        raise Rejected("malformed", "[tool.flwr.app.config] is nested too deep") from error
     return About(
         name=_printable(project.get("name")),
         version=_printable(project.get("version")),

@@ -23,6 +23,9 @@ WITNESS = "witness"
 MOST_BYTES = 1 << 13
 """Longest signed checkpoint or witness."""
 
+MOST_TOLD = 256
+"""Most checkpoints in one message."""
+
 _KEEPERS = (Role.ROLE_NODE, Role.ROLE_COORDINATOR)
 
 

@@ -52,7 +52,13 @@ def at_most(data: bytes | str, length: int, what: str) -> None:
 
 
 def rising(names: Sequence[str], what: str) -> tuple[str, ...]:
-    """Return names that are sorted and without repeats, so that a set has one spelling."""
+    """Return names that are sorted and without repeats, so that a set has one spelling.
+
+    Guarantee: no list is gone through that is longer than any roster. Test:
+    tests/protocols/test_checks.py::test_a_list_longer_than_any_roster_is_refused_unread.
+    """
+    if len(names) > MOST_MEMBERS:
+        raise Rejected("oversized", what)
     if any(earlier >= later for earlier, later in pairwise(names)):
         raise Rejected("malformed", f"{what} are not sorted or repeat")
     return tuple(name(each, what) for each in names)

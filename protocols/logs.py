@@ -35,11 +35,16 @@ FIELDS = (
 """What a log line may carry beside time, level and event. ``error`` is the name of an exception's class."""
 
 
-class JsonLines(logging.Formatter):
-    """Format records as JSON lines.
+OWN = frozenset({"node", "coordinator", "farr", "protocols", "queries"})
+"""Whose messages are constants."""
 
-    Guarantee: no field outside FIELDS, no exception text and no argument of a message is written. Test:
-    tests/protocols/test_logs.py::test_a_field_that_is_not_listed_is_dropped.
+
+class JsonLines(logging.Formatter):
+    """Format records as JSON lines. Of a library's message only the place in its code is written.
+
+    Guarantee: no field outside FIELDS, no exception text, no argument of a message and no library's text, which may
+    quote either, is written. Tests: tests/protocols/test_logs.py::test_a_field_that_is_not_listed_is_dropped,
+    tests/protocols/test_logs.py::test_what_a_library_says_is_kept_back.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -48,7 +53,7 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "part": record.name,
-            "event": str(record.msg),
+            "event": str(record.msg) if record.name.partition(".")[0] in OWN else f"{record.module}:{record.lineno}",
         }
         for name in FIELDS:
             value = getattr(record, name, None)

@@ -137,8 +137,6 @@ def read(signed: Signed, *, federation: str, registrar_key: bytes, held: int = 0
         raise Rejected("stale-roster", f"version {message.version}, held {held}")
     if message.version > MOST_VERSION:
         raise Rejected("malformed", "version of a roster")
-    if len(message.members) > checks.MOST_MEMBERS:
-        raise Rejected("oversized", "roster")
     checks.rising([member.id for member in message.members], "member ids")
     roster = Roster(
         federation=message.federation,

@@ -143,6 +143,9 @@ def _show_log(found: object, *, as_json: bool) -> None:
 
 def _show(verified: Verified) -> None:
     from farr.cli.showing import Wanted, show
+    from farr.hospital.learnt import learnt_by
+    from queries.asked.canonical import decode
+    from queries.asked.plan import Plan
     from queries.cost.accounting import epsilon_of, rho_of_units
 
     proven = verified.proven
@@ -153,9 +156,15 @@ def _show(verified: Verified) -> None:
             analyst=request.analyst,
             authority="" if mandate is None else _(mandate.authority),
             purpose=request.purpose,
-            statement=" ".join(request.statement.split()),
+            statement=" ".join((request.statement or request.reason).split()),
         )
     )
+    if request.run is not None and (found := learnt_by(decode(Plan, request.plan))) is not None:
+        output.line(
+            _("Round {round} of run {id}, by its plan: {what}; table {table}").format(
+                round=request.run.round, id=request.run.id.hex()[:8], what=found.text, table=found.table
+            )
+        )
     output.line(
         _("Registrar's roster {version} of {federation}; release {digest}").format(
             version=proven.roster.version, federation=proven.roster.federation, digest=proven.digest.hex()

@@ -200,10 +200,13 @@ def _settings(
         software=f"farr/{__version__}",
         threads=source.threads,
         memory_limit=source.memory_limit,
+        many_rows=source.many_rows,
     )
 
 
 def _status_rows(facts: dict[str, object]) -> list[tuple[str, str]]:
+    from farr.hospital.policy_words import apart
+
     running, days = facts["running"], facts["certificate_days"]
     rows = [
         (_("federation"), str(facts["federation"])),
@@ -222,11 +225,26 @@ def _status_rows(facts: dict[str, object]) -> list[tuple[str, str]]:
     ]
     if "lifetime_units" not in facts:
         return [*rows, (_("policy"), str(facts["policy"]))]
+    left, life = apart(*(float(str(facts[name])) for name in ("remaining_epsilon", "lifetime_epsilon")))
+    recent, period = apart(*(float(str(facts[name])) for name in ("period_remaining_epsilon", "period_epsilon")))
     return [
         *rows,
-        (_("left"), _("epsilon {epsilon:.3g}").format(epsilon=facts["remaining_epsilon"])),
-        (_("for life"), _("epsilon {epsilon:.3g}").format(epsilon=facts["lifetime_epsilon"])),
+        (_("left"), f"epsilon {left}"),
+        (_("for life"), f"epsilon {life}"),
+        (_("period"), _period(facts)),
+        (_("left in it"), _("epsilon {left} of {epsilon}").format(left=recent, epsilon=period)),
     ]
+
+
+def _period(facts: dict[str, object]) -> str:
+    """Return the bounds of the running period by the hospital's clocks, of which the last six characters tell."""
+    first, last = (str(facts[name]).replace("T", " ") for name in ("period_from", "period_until"))
+    return _("{unit}, {first} to {last} UTC{offset}").format(
+        unit=_(str(facts["period"])),
+        first=first[:-6],
+        last=last[:-6],
+        offset="" if last.endswith("+00:00") else last[-6:],
+    )
 
 
 def _end(code: int) -> None:

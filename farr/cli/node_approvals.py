@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farr.cli import output
-from farr.cli.node_records import Home, utc
+from farr.cli import approval_pages, output
+from farr.cli.node_records import Home
 from farr.cli.options import AsJson
-from farr.figures import tables
-from farr.hospital.ruling_words import in_words
 from farr.texts import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from farr.hospital.cases import Case, Closely
+    from farr.hospital.cases import Case
     from farr.hospital.office import Office
 
 app = typer.Typer(
@@ -43,21 +41,6 @@ By = Annotated[
     typer.Option("--by", metavar="NAME", help=N_("Who decides; else the user of this machine."), show_default=False),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help=N_("Decide without showing the request and asking again."))]
-
-STANDS = {
-    "ready": N_("ready"),
-    "held": N_("waits for approval"),
-    "denied": N_("denied"),
-    "answered": N_("answered"),
-    "ended": N_("past its time"),
-    "holds": N_("holds"),
-    "withdrawn": N_("withdrawn"),
-}
-"""Where a request, or a standing approval, stands; for people."""
-
-DECISIONS = {"approve": N_("approved"), "deny": N_("denied"), "revoke": N_("taken back")}
-BUDGETS = {"lifetime": N_("for life"), "purpose": N_("for this purpose"), "period": N_("in this period")}
-KINDS = {"same": N_("the same question"), "near": N_("the same but for its rows"), "overlap": N_("shares rows")}
 
 
 class Part(StrEnum):
@@ -115,26 +98,14 @@ def list_requests(
 
     with office(home) as opened:
         found = [case for case in approving.cases(opened) if everything or case.stand == approving.HELD]
+        table = approval_pages.listed(found, partial(_room, opened), stands=everything)
     if as_json:
         output.as_json([case.to_plain() for case in found])
         return
     if not found:
         output.line(_("No request waits for approval."))
         return
-    rows = [
-        (
-            case.id[:8],
-            utc(case.arrived),
-            case.analyst,
-            case.asked.purpose,
-            f"{case.epsilon:.3g}",
-            _(STANDS[case.stand]),
-            " ".join(case.text.split())[: 60 if case.run is None else None],
-        )
-        for case in found
-    ]
-    headers = (_("id"), _("heard at"), _("analyst"), _("purpose"), _("epsilon"), _("state"), _("question"))
-    output.table(tables.table(headers, rows, numbers=(4,)))
+    output.table(table)
 
 
 @app.command(help=SHOW)
@@ -146,14 +117,14 @@ def show(identifier: Identifier, home: Home, as_json: AsJson = False) -> None:
     with office(home) as opened:
         case = approving.find(opened, identifier)
         if case.judged is None or case.judged.question is None:
-            output.as_json(case.to_plain()) if as_json else _describe(case)
+            output.as_json(case.to_plain()) if as_json else approval_pages.describe(case)
             return
         closely = approving.closely(opened, case)
     if as_json:
         output.as_json(closely.to_plain())
         return
-    _describe(case)
-    _describe_closely(closely)
+    approval_pages.describe(case)
+    approval_pages.describe_closely(closely)
 
 
 @app.command(help=APPROVE)
@@ -163,8 +134,8 @@ def approve(*, identifier: Identifier, home: Home, by: By = "", yes: Yes = False
 
     def decide(office: Office, case: Case) -> int:
         if not yes and not as_json:
-            _describe(case)
-            _describe_closely(approving.closely(office, case))
+            approval_pages.describe(case)
+            approval_pages.describe_closely(approving.closely(office, case))
             question = _("Approve this request?") if case.run is None else _("Approve all rounds of this run?")
             typer.confirm(question, abort=True)
         return approving.approve(office, case, _name(by))
@@ -256,23 +227,7 @@ def list_standing(home: Home, as_json: AsJson = False) -> None:
     if not found:
         output.line(_("There is no standing approval."))
         return
-    rows = [
-        (
-            str(each["number"]),
-            str(each["pack"]),
-            str(each["purpose"]),
-            f"{each['runs']} / {_(str(each['every']))}",
-            f"{each['epsilon']:.3g}",
-            str(each["spent_runs"]),
-            utc(int(str(each["until"]))),
-            _(STANDS[str(each["state"])]),
-        )
-        for each in found
-    ]
-    headers = (
-        _("number"), _("pack"), _("purpose"), _("runs"), _("epsilon each"), _("runs so far"), _("ends"), _("state"),
-    )  # fmt: skip
-    output.table(tables.table(headers, rows, numbers=(4, 5)))
+    output.table(approval_pages.standing(found))
 
 
 @standing.command(help=WITHDRAW)
@@ -310,83 +265,18 @@ def _decide(identifier: str, home: Path, decide: Callable[[Office, Case], int], 
     if after.run is not None:
         named = after.run.id.hex()
         text = _("Decision {number} on all rounds of run {id}: {what}. The node tells the coordinator within a second.")
-    output.line(text.format(number=number, id=named[:8], what=_(DECISIONS.get(kind, kind))))
+    output.line(text.format(number=number, id=named[:8], what=_(approval_pages.DECISIONS.get(kind, kind))))
 
 
-def _describe(case: Case) -> None:
-    asked = case.asked
-    output.statement(asked.statement)
-    output.line()
-    rows = [
-        (_("id"), case.id),
-        (_("state"), _(STANDS[case.stand])),
-        (_("analyst"), case.analyst),
-        (_("authority"), _(case.authority)),
-        (_("purpose"), asked.purpose),
-        (_("reason"), asked.reason),
-        (_("pack"), asked.pack.hex()[:8]),
-        (_("heard at"), utc(case.arrived)),
-        (_("answered until"), utc(asked.expires_at)),
-        *_run(case),
-        (_("cost"), f"epsilon {case.epsilon:.3g}, rho {case.units / 2**40:.3g}"),
-        (_("rule"), f"{case.rule}: {in_words(case.detail)}" if case.detail else case.rule),
-    ]
-    if case.word is not None:
-        said = f"{_(DECISIONS[case.word.kind])}, {case.word.by}, {utc(case.word.at)}"
-        rows.append((_("last decision"), said))
-    output.table(tables.table((_("what"), _("value")), [row for row in rows if row[1]]), paged=True)
+def _room(office: Office, case: Case) -> int | None:
+    """Return the most that may still be charged for a case's purpose; None: no policy can be read."""
+    from farr.errors import FarrError
+    from farr.hospital import approving
 
-
-def _run(case: Case) -> list[tuple[str, str]]:
-    """Return what is said of the run that a round of training belongs to; nothing of any other question."""
-    from farr.hospital.run_words import so_far
-
-    run = case.run
-    return [] if run is None else [
-        (_("training"), case.text), (_("run"), run.id.hex()), (_("rounds"), so_far(run, case.trained))
-    ]  # fmt: skip
-
-
-def _describe_closely(closely: Closely) -> None:
-    from farr.hospital.policy_words import apart
-    from farr.hospital.standing_approvals import LIMITS
-    from queries.cost.accounting import epsilon_of, rho_of_units
-
-    rows = [
-        (_("tables"), ", ".join(closely.tables)),
-        (_("columns"), ", ".join(closely.columns) or _("none")),
-        (_("figures"), ", ".join(closely.figures)),
-        (_("rows"), "; ".join(closely.rows) or _("all")),
-        (_("groups"), ", ".join(closely.groupings) or _("none")),
-        (
-            _("hospitals"),
-            _("{hospitals} asked, {counted} of them known long enough, {minimum} needed").format(
-                hospitals=closely.hospitals, counted=closely.counted, minimum=closely.minimum
-            ),
-        ),
-    ]
-    for each in closely.left:
-        before, after = apart(*(epsilon_of(rho_of_units(max(0, value))) for value in (each.before, each.after)))
-        text = _("epsilon {before} before, {after} after").format(before=before, after=after)
-        rows.append((_("left {budget}").format(budget=_(BUDGETS[each.budget])), text))
-    rows += [
-        (_("standing approval {number}").format(number=each.number), _(LIMITS[each.limit])) for each in closely.standing
-    ]
-    output.table(tables.table((_("what"), _("value")), rows), paged=True)
-    if not closely.overlaps:
-        output.line(_("No earlier answer is about the same patients."))
-        return
-    output.line()
-    output.line(_("Earlier answers about the same patients; two together tell of the rows in which they differ:"))
-    shown = [
-        (
-            each.earlier.request[:8], utc(each.earlier.at), each.earlier.analyst, _(KINDS[each.kind]), each.difference,
-            " ".join(each.earlier.statement.split())[:60],
-        )
-        for each in closely.overlaps
-    ]  # fmt: skip
-    headers = (_("request"), _("time"), _("analyst"), _("how"), _("this | that"), _("question"))
-    output.table(tables.table(headers, shown), paged=True)
+    try:
+        return approving.room(office, case)
+    except FarrError:
+        return None
 
 
 def _name(given: str) -> str:

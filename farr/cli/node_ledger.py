@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,28 +39,39 @@ def ledger(context: typer.Context, home: EitherHome = None, as_json: AsJson = Fa
     context.obj = home
     if context.invoked_subcommand is not None:
         return
-    from farr.hospital.accounts import entries, plain_charge
+    from farr.cli.approval_pages import DAY
+    from farr.hospital.accounts import entries, plain_charges
+    from queries.cost.accounting import DELTA
 
     account = _account(_folder(context, home))
     if as_json:
-        charges = [plain_charge(number, charge) for number, charge in enumerate(account.charges, start=1)]
-        output.as_json({"charges": charges, **account.to_plain(), **budget(_folder(context, home))})
+        output.as_json({"charges": plain_charges(account), **account.to_plain(), **budget(_folder(context, home))})
         return
     rows = []
     for entry in entries(account):
         charge, loss = entry.charges[0], entry.loss
-        numbers = (f"{loss.rho:.4g}", f"{loss.epsilon:.3g}")
-        named = charge.request.hex()[:8]
+        named, what = charge.request.hex()[:8], charge.reason
         if entry.run:
             # Rounds are told of in one line: a run is what was approved, and what its sum is compared with.
-            text = _("run {id}, one round") if len(entry.charges) == 1 else _("run {id}, {rounds} rounds")
-            named = text.format(id=entry.run[:8], rounds=len(entry.charges))
-        rows.append((utc(charge.at), charge.analyst, charge.purpose, charge.reason, charge.table, *numbers, named))
-    headers = (
-        _("time"), _("analyst"), _("purpose"), _("reason"), _("table"), _("rho"), _("epsilon"), _("request"),
-    )  # fmt: skip
-    output.table(tables.table(headers, rows, numbers=(5, 6)))
+            text = _("a run, one round: {what}") if len(entry.charges) == 1 else _("a run, {rounds} rounds: {what}")
+            learnt = account.learnt(charge)
+            told = charge.reason if learnt is None else learnt.text
+            named, what = entry.run[:8], text.format(rounds=len(entry.charges), what=told)
+        who = f"{charge.analyst}, {charge.purpose}"
+        rows.append(
+            (
+                named,
+                utc(charge.at)[:DAY],
+                who,
+                f"{charge.table}: {what}".removesuffix(": "),
+                f"{loss.rho:.4g}",
+                f"{loss.epsilon:.3g}",
+            )
+        )
+    headers = (_("id"), _("day (UTC)"), _("who, what for"), _("of what"), _("rho"), _("epsilon"))
+    output.table(tables.table(headers, rows, numbers=(4, 5), whole=(0, 1, 4, 5), tight=True))
     output.table(_sums(account))
+    output.line(_("Each epsilon is at delta {delta:g}.").format(delta=float(DELTA)))
 
 
 @app.command("what-if", help=WHAT_IF)
@@ -114,19 +126,33 @@ def export(context: typer.Context, file: Target, home: EitherHome = None, as_jso
 
 def budget(home: Path) -> dict[str, object]:
     """Return what was spent and what is left for life, for scripts; and what is wrong with the policy, where it is."""
+    from farr.hospital.accounts import clocks
     from node.authority import policy as policies
     from node.books.ledger import Ledger
     from node.books.state import FILE
     from queries.cost.accounting import epsilon_of, rho_of_units
 
-    spent = state_of(home, lambda state: Ledger(connection=state).spent()) if (home / FILE).exists() else 0
+    began = (home / FILE).exists()
+    spent = state_of(home, lambda state: Ledger(connection=state).spent()) if began else 0
     facts: dict[str, object] = {"spent_units": spent, "spent_epsilon": epsilon_of(rho_of_units(spent))}
     try:
         allowed = policies.load(home / policies.FILE)
     except policies.PolicyError as error:
         return facts | {"policy": str(error)}
     left = max(0, allowed.lifetime_units - spent)
+    now = int(time.time())
+    start = allowed.period_start(now)
+    recent = state_of(home, lambda state: Ledger(connection=state).spending("", start)).period if began else 0
+
+    def by_clocks(at: int) -> str:
+        return datetime.fromtimestamp(at, clocks(allowed)).isoformat(timespec="minutes")
+
     return facts | {
+        "period": allowed.period,
+        "period_from": by_clocks(start),
+        "period_until": by_clocks(allowed.period_end(now)),
+        "period_epsilon": epsilon_of(rho_of_units(allowed.units_per_period)),
+        "period_remaining_epsilon": epsilon_of(rho_of_units(max(0, allowed.units_per_period - recent))),
         "policy": "good",
         "lifetime_units": allowed.lifetime_units,
         "remaining_units": left,
@@ -136,10 +162,12 @@ def budget(home: Path) -> dict[str, object]:
 
 
 def _sums(account: Account) -> Table:
+    from farr.hospital.policy_words import apart
+
     def row(title: str, line: Line) -> tuple[str, ...]:
         cap, left = line.cap, line.left
         shown = ("", "", "") if cap is None or left is None else (
-            f"{left.rho:.4g}", f"{left.epsilon:.3g}", f"{cap.epsilon:.3g}"
+            f"{left.rho:.4g}", *apart(left.epsilon, cap.epsilon)
         )  # fmt: skip
         return (title, f"{line.spent.rho:.4g}", f"{line.spent.epsilon:.3g}", *shown)
 
@@ -157,15 +185,16 @@ def _unit(account: Account) -> str:
 
 def _account(home: Path) -> Account:
     from farr.hospital.accounts import Account
+    from farr.hospital.learnt import learnt
     from node.authority import policy as policies
     from node.books.ledger import Ledger
 
-    charges = state_of(home, lambda state: tuple(Ledger(connection=state).charges()))
+    charges, runs = state_of(home, lambda state: (tuple(Ledger(connection=state).charges()), learnt(state)))
     try:
         allowed = policies.load(home / policies.FILE)
     except policies.PolicyError:
         allowed = None
-    return Account(charges=charges, policy=allowed, now=int(time.time()))
+    return Account(charges=charges, policy=allowed, now=int(time.time()), runs=runs)
 
 
 def _folder(context: typer.Context, home: Path | None) -> Path:

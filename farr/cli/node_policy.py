@@ -129,6 +129,7 @@ def default(as_json: AsJson = False) -> None:
 
 
 def _facts(allowed: Policy) -> dict[str, object]:
+    from farr.hospital.accounts import clocks
     from queries.cost.accounting import epsilon_of, rho_of_units
 
     def epsilon(units: int) -> float:
@@ -153,6 +154,7 @@ def _facts(allowed: Policy) -> dict[str, object]:
         "most_epsilon_per_question": epsilon(allowed.most_units_per_question),
         "period": allowed.period,
         "epsilon_per_period": epsilon(allowed.units_per_period),
+        "utc_offset": clocks(allowed).tzname(None).removeprefix("UTC") or "+00:00",
         "approval_purposes": listed(allowed.approval_purposes) if allowed.approval_purposes != () else "none",
         "approval_above_epsilon": epsilon(allowed.approval_above_units),
         "purposes": {purpose: epsilon(units) for purpose, units in allowed.purposes.items()},

@@ -29,6 +29,7 @@ EitherHome = Annotated[
 ]
 
 _SHOWN = (
+    "request",
     "analyst",
     "purpose",
     "table",
@@ -54,45 +55,70 @@ _OF_A_MEMBER = ("accept",)
 """Decisions whose subject is a member's id."""
 
 _OF_A_REQUEST = ("approve", "deny", "revoke")
-"""Decisions whose subject is a request's id."""
+"""Decisions whose subject is a request's id, or a run's with its analyst's behind."""
+
+_REQUEST_DIGITS = 32
+"""Hexadecimal digits of a request's id."""
 
 
 @audit.callback(invoke_without_command=True)
 def entries(context: typer.Context, home: EitherHome = None, as_json: AsJson = False) -> None:
     """Show what the node was asked and what it did, oldest first."""
-    from node.books.audit import Audit
-    from queries.cost.accounting import epsilon_of, rho_of_units
+    from farr.hospital.learnt import learnt
+    from node.books.audit import ANSWERED, RELEASED, Audit
 
     context.obj = home
     if context.invoked_subcommand is not None:
         return
     if home is None:
         raise typer.BadParameter(_("name the node's own folder with --home"))
-    found = state_of(home, lambda state: list(Audit(connection=state).entries()))
+    told, runs = state_of(home, lambda state: (list(Audit(connection=state).entries()), learnt(state)))
+    facts_of = [(each, json.loads(each.facts)) for each in told]
+    found = [(each, known, runs.get((known.get("run"), known.get("analyst")))) for each, known in facts_of]
     if as_json:
         plain = [
             {"number": each.number, "kind": each.kind, "at": each.at, "digest": each.digest.hex()}
-            | {"facts": json.loads(each.facts)}
-            for each in found
+            | {"facts": known}
+            | ({} if trained is None else {"trained": trained.to_plain()})
+            for each, known, trained in found
         ]
         output.as_json(plain)
         return
+    asked = {known["round"]: known["request"] for each, known, _trained in found if each.kind == ANSWERED}
     rows = []
-    for each in found:
-        shown = {name: value for name, value in json.loads(each.facts).items() if name in _SHOWN and value != ""}
-        if (units := shown.pop("units", None)) is not None:
-            shown["epsilon"] = f"{epsilon_of(rho_of_units(int(units))):.3g}"
-        if (decision := shown.get("decision")) in _OF_A_MEMBER:
-            shown["member"] = bytes.fromhex(json.loads(each.facts)["subject"]).decode(errors="replace")
-        elif decision in _OF_A_REQUEST:
-            shown["request"] = json.loads(each.facts)["subject"][:8]
-        if decision in _DECISIONS:
-            shown["decision"] = _(decision)
-        facts = ", ".join(
-            f"{_(name)} {value}" if name != "detail" else in_words(str(value)) for name, value in shown.items()
+    for each, known, trained in found:
+        if each.kind == RELEASED:
+            known["request"] = asked.get(known.get("round"), "")
+        rows.append(
+            (str(each.number), utc(each.at), _(each.kind), _facts(known, "" if trained is None else trained.text))
         )
-        rows.append((str(each.number), utc(each.at), _(each.kind), facts))
-    output.table(tables.table((_("number"), _("time"), _("what"), _("facts")), rows, numbers=(0,)))
+    output.table(
+        tables.table((_("number"), _("time"), _("what"), _("facts")), rows, numbers=(0,), whole=(0, 1), tight=True)
+    )
+
+
+def _facts(known: dict[str, Any], trained: str) -> str:
+    """Return the facts of an entry in a line; ``trained``: what the run that it tells of trains."""
+    from queries.cost.accounting import epsilon_of, rho_of_units
+
+    shown = {name: value for name, value in known.items() if name in _SHOWN and value != ""}
+    if (units := shown.pop("units", None)) is not None:
+        shown["epsilon"] = f"{epsilon_of(rho_of_units(int(units))):.3g}"
+    if (decision := shown.get("decision")) in _OF_A_MEMBER:
+        shown["member"] = bytes.fromhex(known["subject"]).decode(errors="replace")
+    elif decision in _OF_A_REQUEST:
+        shown["run" if len(known["subject"]) > _REQUEST_DIGITS else "request"] = known["subject"]
+    shown |= {name: str(shown[name])[:8] for name in ("request", "run") if name in shown}
+    if (run := known.get("run")) is not None:
+        shown["run"] = _("{id}, round {round} of {rounds}").format(
+            id=str(run)[:8], round=known.get("run_round"), rounds=known.get("run_rounds")
+        )
+        shown |= {"training": trained} if trained else {}
+    if decision in _DECISIONS:
+        shown["decision"] = _(decision)
+    return ", ".join(
+        f"{_(name)} {value}" if name != "detail" else in_words(str(value)) for name, value in shown.items()
+    )
 
 
 @audit.command(help=N_("Check that no entry of the audit log or the ledger was changed; name the first that was."))

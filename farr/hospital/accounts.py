@@ -10,11 +10,13 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
 from fractions import Fraction
+from functools import partial
 
 from farr.errors import FarrError
+from farr.hospital.learnt import Learnt
 from farr.texts import _
 from node.authority.policy import Policy, period_start
 from node.books.ledger import Charge
@@ -23,7 +25,7 @@ from queries.errors import PrivacyError
 
 EXPORTED = (
     "number", "at", "analyst", "purpose", "reason", "table", "units", "rho", "epsilon", "period", "policy", "approval",
-    "request", "round", "run", "run_round", "epoch", "slot", "evidence",
+    "request", "round", "run", "run_round", "model", "target", "epoch", "slot", "evidence",
 )  # fmt: skip
 """Fields of an exported row, in order."""
 
@@ -86,6 +88,12 @@ class Account:
     """As it is now; None: it cannot be read, so nothing may be spent."""
     now: int
     """Seconds since 1970, UTC."""
+    runs: Mapping[tuple[str, str], Learnt] = field(default_factory=dict)
+    """What runs of training trained, by id and analyst."""
+
+    def learnt(self, charge: Charge) -> Learnt | None:
+        """Return what the run of a charge trained; None: it is of none, or of one whose plan cannot be read."""
+        return self.runs.get((str(run_of(charge).get("id", "")), charge.analyst))
 
     def lifetime(self) -> Line:
         """Return the budget for life."""
@@ -108,15 +116,15 @@ class Account:
 
         What was not used in one is not carried over, so only the running one has something left.
         """
-        period = "month" if self.policy is None else self.policy.period
-        running = period_start(period, self.now)
+        start_of = partial(period_start, "month") if self.policy is None else self.policy.period_start
+        running = start_of(self.now)
         spent: dict[int, int] = {running: 0}
         for charge in self.charges:
-            start = min(running, period_start(period, charge.at))
+            start = running if charge.counts_since(running) else start_of(charge.at)
             spent[start] = spent.get(start, 0) + charge.units
         cap = None if self.policy is None else Loss(units=self.policy.units_per_period)
         return tuple(
-            Line(name=_day(start), spent=Loss(units=paid), cap=cap if start == running else None)
+            Line(name=_day(start, self.policy), spent=Loss(units=paid), cap=cap if start == running else None)
             for start, paid in sorted(spent.items())
         )
 
@@ -229,8 +237,8 @@ def entries(account: Account) -> tuple[Entry, ...]:
     return tuple(Entry(charges=tuple(charges), run=str(run_of(charges[0]).get("id", ""))) for charges in found.values())
 
 
-def plain_charge(number: int, charge: Charge) -> dict[str, object]:
-    """Return a charge as JSON can hold it."""
+def plain_charge(number: int, charge: Charge, learnt: Learnt | None = None) -> dict[str, object]:
+    """Return a charge as JSON can hold it, with what its run trained."""
     return {
         "number": number,
         "request": charge.request.hex(),
@@ -250,13 +258,20 @@ def plain_charge(number: int, charge: Charge) -> dict[str, object]:
         "approval": charge.approval,
         "run": run_of(charge).get("id", ""),
         "run_round": run_of(charge).get("round"),
+        "model": "" if learnt is None else learnt.model,
+        "target": "" if learnt is None else learnt.target,
         "evidence": json.loads(charge.evidence),
     }
 
 
+def plain_charges(account: Account) -> list[dict[str, object]]:
+    """Return all charges so, oldest first."""
+    return [plain_charge(each, charge, account.learnt(charge)) for each, charge in enumerate(account.charges, start=1)]
+
+
 def exported(account: Account, suffix: str) -> str:
     """Return the ledger as a file for other programs, ``.csv`` or ``.json``; raise FarrError for another ending."""
-    rows = [plain_charge(number, charge) for number, charge in enumerate(account.charges, start=1)]
+    rows = plain_charges(account)
     if suffix == ".json":
         return json.dumps({"charges": rows, **account.to_plain()}, ensure_ascii=False, indent=1) + "\n"
     if suffix != ".csv":
@@ -279,5 +294,10 @@ def _inert(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
 
 
-def _day(start: int) -> str:
-    return datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%d")
+def _day(start: int, policy: Policy | None) -> str:
+    return datetime.fromtimestamp(start, UTC if policy is None else clocks(policy)).strftime("%Y-%m-%d")
+
+
+def clocks(policy: Policy) -> timezone:
+    """Return the hospital's clocks, by which its periods begin; their name is such as UTC+08:00."""
+    return timezone(timedelta(seconds=policy.utc_offset))

@@ -16,22 +16,23 @@ from farr.texts import _
 from node.authority import approvals, runs, standing
 from node.authority.decisions import APPROVE, DENY, REVOKE, UNBOUND
 from node.authority.judging import Outcome, Question
-from node.authority.policy import Policy, period_start
+from node.authority.policy import Policy
 from node.authority.proposals import judged
 from node.authority.reads import columns, keys
 from node.authority.standing import Against
-from node.books.ledger import Ledger
+from node.books.ledger import Ledger, Spent
 from protocols import checks
 from protocols import request as requests
 from protocols.errors import Rejected
 from protocols.wire_pb2 import Request as RequestMessage
 from protocols.wire_pb2 import Signed, Stand
+from queries.agreed.catalogue import Table
 from queries.asked.conditions import in_words
-from queries.asked.plan import EVERYTHING, Aggregate, AttributeKey, DateKey, FlagKey, Key, SiteKey
+from queries.asked.plan import EVERYTHING, Aggregate, AttributeKey, DateKey, FlagKey, Key, Part, SiteKey
 
 __all__ = [
     "ANSWERED", "DENIED", "ENDED", "HELD", "OVER", "READY", "Case", "Closely", "Left",
-    "approve", "cases", "closely", "deny", "find", "revoke",
+    "approve", "cases", "closely", "deny", "find", "revoke", "room",
 ]  # fmt: skip
 
 _WORDS = {Stand.STAND_READY: READY, Stand.STAND_HELD: HELD, Stand.STAND_DENIED: DENIED}
@@ -75,20 +76,26 @@ def closely(office: Office, case: Case) -> Closely:
     """Return a case with budgets, groupings and overlaps; raise FarrError where it cannot be judged any more."""
     question = _question(case)
     parts, policy = question.plan.parts, office.policy()
+
+    def table(part: Part) -> Table:
+        return question.catalogue.table(part.table)
+
     return Closely(
         case=case,
         tables=question.plan.tables,
         columns=tuple(sorted({column for part in parts for column in columns(part)})),
-        figures=tuple(dict.fromkeys(_figure(each) for part in parts for each in part.aggregates)),
+        figures=tuple(dict.fromkeys(_figure(each, table(part)) for part in parts for each in part.aggregates)),
         rows=tuple(
-            dict.fromkeys(f"{part.table}: {in_words(part.where)}" for part in parts if part.where != EVERYTHING)
+            dict.fromkeys(
+                f"{part.table}: {in_words(part.where, table(part))}" for part in parts if part.where != EVERYTHING
+            )
         ),
-        groupings=tuple(dict.fromkeys(_grouping(key) for part in parts for key in keys(part))),
+        groupings=tuple(dict.fromkeys(_grouping(key, table(part)) for part in parts for key in keys(part))),
         hospitals=len(question.asked),
         counted=sum(site in question.counted for site in question.asked),
         minimum=question.request.minimum,
         left=_left(office, policy, question),
-        overlaps=overlaps(question.plan, office.bench.connection),
+        overlaps=overlaps(question.plan, question.catalogue, office.bench.connection),
         standing=_standing(office, case),
     )
 
@@ -227,18 +234,32 @@ def _refuse_ended(case: Case, *, to_answer: bool = False) -> None:
         raise FarrError("expired", _("{id} is past its time").format(id=case.id[:8]))
 
 
-def _left(office: Office, policy: Policy, question: Question) -> tuple[Left, ...]:
-    purpose = question.request.purpose
-    spent = Ledger(connection=office.bench.connection).spending(purpose, period_start(policy.period, office.now))
-    caps = (
+def room(office: Office, case: Case) -> int:
+    """Return the most that a question of a case's purpose may cost now, in ledger units: what the scarcest budget has.
+
+    Raises FarrError where the policy cannot be read.
+    """
+    policy = office.policy()
+    spent = Ledger(connection=office.bench.connection).spending(case.asked.purpose, policy.period_start(office.now))
+    return max(0, min(left for _budget, left in _budgets(policy, case.asked.purpose, spent)))
+
+
+def _budgets(policy: Policy, purpose: str, spent: Spent) -> tuple[tuple[str, int], ...]:
+    """Return what is left of each budget, in ledger units."""
+    return (
         ("lifetime", policy.lifetime_units - spent.lifetime),
         ("purpose", policy.purposes.get(purpose, 0) - spent.purpose),
         ("period", policy.units_per_period - spent.period),
     )
+
+
+def _left(office: Office, policy: Policy, question: Question) -> tuple[Left, ...]:
+    purpose = question.request.purpose
+    spent = Ledger(connection=office.bench.connection).spending(purpose, policy.period_start(office.now))
     # Of a run that was not begun, what all of it comes to; of one that was, what is left of it.
     run = question.request.run
     due = question.cost if run is None else run.rho_units - question.trained.units
-    return tuple(Left(budget=name, before=left, after=left - due) for name, left in caps)
+    return tuple(Left(budget=name, before=left, after=left - due) for name, left in _budgets(policy, purpose, spent))
 
 
 def _standing(office: Office, case: Case) -> tuple[Against, ...]:
@@ -255,22 +276,22 @@ def _standing(office: Office, case: Case) -> tuple[Against, ...]:
     )
 
 
-def _figure(aggregate: Aggregate) -> str:
+def _figure(aggregate: Aggregate, table: Table) -> str:
     """Return what is measured, in words; of which rows, where they are fewer than the part's."""
     if aggregate.step is not None:
         return run_words.step_in_words(aggregate.step)
     columns_read = ", ".join(column for column in (aggregate.column, *aggregate.columns) if column is not None)
-    of = "" if aggregate.where == EVERYTHING else f" WHERE {in_words(aggregate.where)}"
+    of = "" if aggregate.where == EVERYTHING else f" WHERE {in_words(aggregate.where, table)}"
     return f"{aggregate.statistic}({columns_read}){of}"
 
 
-def _grouping(key: Key) -> str:
+def _grouping(key: Key, table: Table) -> str:
     if isinstance(key, SiteKey):
         return "site"
     if isinstance(key, AttributeKey):
         return f"site.{key.attribute}"
     if isinstance(key, FlagKey):
-        return in_words(key.term)
+        return in_words(key.term, table)
     if isinstance(key, DateKey):
         return f"{key.part.upper()}({key.column})"
     level = getattr(key, "level", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from farr.hospital import run_words
@@ -23,6 +24,15 @@ OVER = "over"
 
 READY, HELD, DENIED, ANSWERED, ENDED = "ready", "held", "denied", "answered", "ended"
 """Where a request stands, in a word: answered and ended ones wait for nothing."""
+
+
+MOST_SHORT = 100
+"""Characters of a question that a list shows."""
+
+
+def shortened(text: str) -> str:
+    """Return how a text begins; one that goes on ends in an ellipsis."""
+    return text if len(text) <= MOST_SHORT else f"{text[: MOST_SHORT - 1].rstrip()}…"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +86,21 @@ class Case:
         Guarantee: of a run, answered and past ones too, no word of its analyst stands where its plan is told. Test:
         tests/farr/test_approving_runs.py::test_a_run_that_was_answered_is_still_told_by_its_plan.
         """
+        return self._told(run_words.run_in_words)
+
+    @property
+    def short(self) -> str:
+        """Return the same in one line, for a list: of a run without its price, of a question how it begins."""
+        return shortened(" ".join(self._told(run_words.run_in_short).split()))
+
+    def _told(self, words: Callable[[Run, Plan], str]) -> str:
         if self.run is None:
             return self.asked.statement or self.asked.reason
         try:
             plan = decode(Plan, self.request.plan)
         except PlanError:
             return _("a run whose plan cannot be read")
-        return run_words.run_in_words(self.run, plan)
+        return words(self.run, plan)
 
     def to_plain(self) -> dict[str, object]:
         """Return it as JSON can hold it."""

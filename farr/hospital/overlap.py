@@ -10,9 +10,8 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from protocols import checks
-from protocols.wire_pb2 import Announcement, Signed
-from protocols.wire_pb2 import Request as RequestMessage
+from farr.hospital.learnt import asked_in, learnt_by
+from queries.agreed.catalogue import Catalogue, Table
 from queries.asked.canonical import decode
 from queries.asked.conditions import disjoint, in_words, terms_of
 from queries.asked.plan import EVERYTHING, Bound, DateKey, Key, Part, Plan
@@ -37,7 +36,7 @@ class Earlier:
     analyst: str
     """Who asked it."""
     statement: str
-    """As it was typed."""
+    """As it was typed; of a round of training, what its plan says is trained."""
     units: int
     """What it was charged."""
     plan: Plan
@@ -76,25 +75,26 @@ def charged(connection: sqlite3.Connection) -> Iterator[Earlier]:
         "WHERE units > 0 ORDER BY number DESC"
     )
     for request, at, analyst, units, announcement in rows:
-        announced = checks.parse(Announcement, checks.parse(Signed, bytes(announcement)).body)
-        asked = checks.parse(RequestMessage, checks.parse(Signed, announced.request).body)
+        asked = asked_in(bytes(announcement))
+        plan = decode(Plan, asked.plan)
+        found = learnt_by(plan)
         yield Earlier(
             request=bytes(request).hex(),
             at=at,
             analyst=analyst,
-            statement=asked.statement,
+            statement=asked.statement if found is None else found.text,
             units=units,
-            plan=decode(Plan, asked.plan),
+            plan=plan,
         )
 
 
-def overlaps(plan: Plan, connection: sqlite3.Connection) -> tuple[Overlap, ...]:
+def overlaps(plan: Plan, catalogue: Catalogue, connection: sqlite3.Connection) -> tuple[Overlap, ...]:
     """Return the charged questions that share rows with a plan: the same one first, then the near ones, then others."""
-    found = [overlap for earlier in charged(connection) if (overlap := _overlap(plan, earlier)) is not None]
+    found = [overlap for earlier in charged(connection) if (overlap := _overlap(plan, earlier, catalogue)) is not None]
     return tuple(sorted(found, key=lambda each: (SAME, NEAR, OVERLAP).index(each.kind))[:MOST])
 
 
-def _overlap(plan: Plan, earlier: Earlier) -> Overlap | None:
+def _overlap(plan: Plan, earlier: Earlier, catalogue: Catalogue) -> Overlap | None:
     if plan == earlier.plan:
         return Overlap(earlier=earlier, kind=SAME, difference="")
     kind, differences = "", []
@@ -104,7 +104,7 @@ def _overlap(plan: Plan, earlier: Earlier) -> Overlap | None:
                 continue
             if _frame(part) == _frame(other):
                 kind = NEAR
-                differences.append(_difference(part, other))
+                differences.append(_difference(part, other, catalogue.table(part.table)))
             elif not kind and not disjoint(part.where, other.where):
                 kind = OVERLAP
     return Overlap(earlier=earlier, kind=kind, difference="; ".join(dict.fromkeys(differences))) if kind else None
@@ -123,10 +123,10 @@ def _undated(key: Key) -> Key:
     return key
 
 
-def _difference(part: Part, other: Part) -> str:
+def _difference(part: Part, other: Part, table: Table) -> str:
     here, there = set(terms_of(part.where)), set(terms_of(other.where))
-    added = [in_words(term) for term in terms_of(part.where) if term not in there]
-    gone = [in_words(term) for term in terms_of(other.where) if term not in here]
+    added = [in_words(term, table) for term in terms_of(part.where) if term not in there]
+    gone = [in_words(term, table) for term in terms_of(other.where) if term not in here]
     if not added and not gone:
-        return in_words(part.where)
+        return in_words(part.where, table)
     return f"{part.table}: {' AND '.join(added) or '-'} | {' AND '.join(gone) or '-'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta, timezone
 
 from farr.hospital import run_words
 from farr.texts import _
@@ -20,6 +21,7 @@ def in_words(policy: Policy) -> Iterator[str]:
     yield from _what(policy)
     yield from _among_whom(policy)
     yield from _how_much(policy)
+    yield from _periods(policy)
     yield from _approvals(policy)
     yield from _training(policy.training)
 
@@ -109,6 +111,11 @@ def _how_much(policy: Policy) -> Iterator[str]:
         unit=_(policy.period),
         lifetime=epsilon(policy.lifetime_units),
     )
+
+
+def _periods(policy: Policy) -> Iterator[str]:
+    zone = timezone(timedelta(seconds=policy.utc_offset)).tzname(None)
+    yield _("Each {unit} begins at midnight by {clocks}.").format(unit=_(policy.period), clocks=zone)
 
 
 def _approvals(policy: Policy) -> Iterator[str]:

@@ -29,18 +29,20 @@ def steps_of(plan: Plan) -> tuple[Step | AppStep, ...]:
     return tuple(step for step in steps if step is not None)
 
 
-def step_in_words(step: Step | AppStep) -> str:
+def step_in_words(step: Step | AppStep, *, short: bool = False) -> str:
     """Return what is trained by what, as far as the plan says so: the question's own text is only its analyst's word.
 
-    An app or a network is named by all digits of its digest, since that is what a policy allows.
+    An app or a network is named by all digits of its digest, since that is what a policy allows; ``short``: by a few.
     """
     if isinstance(step, AppStep):
-        return _("the Flower app {digest} on {count} columns").format(digest=step.app.hex(), count=len(step.columns))
+        return _("the Flower app {digest} on {count} columns").format(
+            digest=_digits(step.app, short=short), count=len(step.columns)
+        )
     text = _("{model} of {outcome} on {count} terms").format(
-        model=_(MODELS[step.model]), outcome=_outcome(step), count=len(step.terms)
+        model=_(MODELS[step.model]), outcome=outcome_in_words(step), count=len(step.terms)
     )
     if step.layers:
-        text = _("{model}, layers {digest}").format(model=text, digest=network_of(step.layers).hex())
+        text = _("{model}, layers {digest}").format(model=text, digest=_digits(network_of(step.layers), short=short))
     return text
 
 
@@ -55,6 +57,12 @@ def run_in_words(run: Run, plan: Plan) -> str:
     )
 
 
+def run_in_short(run: Run, plan: Plan) -> str:
+    """Return the same where there is little room: the model and the most rounds; the price stands beside it."""
+    steps = "; ".join(step_in_words(step, short=True) for step in steps_of(plan))
+    return _("a run: {step}, up to {rounds} rounds").format(step=steps, rounds=run.rounds)
+
+
 def so_far(run: Run, trained: Trained) -> str:
     """Return which round of its run a request is, and what the run was charged at this hospital."""
     return _("this is round {round}; {answered} answered here, at epsilon {epsilon:.3g} together").format(
@@ -62,5 +70,10 @@ def so_far(run: Run, trained: Trained) -> str:
     )
 
 
-def _outcome(step: Step) -> str:
+def _digits(digest: bytes, *, short: bool) -> str:
+    return f"{digest.hex()[:SHOWN]}…" if short else digest.hex()
+
+
+def outcome_in_words(step: Step) -> str:
+    """Return what a model foretells: a column, or the condition that is to hold."""
     return in_words(step.outcome.term) if isinstance(step.outcome, FlagKey) else step.outcome.column

@@ -119,6 +119,7 @@ def to_plain(each: Standing, now: int) -> dict[str, object]:
         "epsilon": epsilon_of(rho_of_units(limits.units)),
         "total_units": limits.total,
         "spent_units": each.spent,
+        "remaining_epsilon": epsilon_of(rho_of_units(max(0, limits.total - each.spent))),
         "spent_runs": each.runs,
         "minimum_hospitals": limits.hospitals,
         "finest_time": limits.time,
@@ -129,7 +130,9 @@ def to_plain(each: Standing, now: int) -> dict[str, object]:
 
 
 def state_of(each: Standing, now: int) -> str:
-    """Return ``holds``, ``withdrawn`` or ``ended``."""
+    """Return ``holds``, ``withdrawn``, ``ended``, or ``void`` for one whose limits are not those that the log has."""
+    if not each.intact:
+        return standing.VOID
     if each.withdrawn is not None:
         return "withdrawn"
     return "ended" if now >= each.limits.until else "holds"

@@ -56,6 +56,14 @@ KEYS = (
 )
 """Every key, in the order of the default file, before [training]. Each is needed."""
 
+OFFSET = "utc_offset"
+"""Key of the time by which periods begin; without it they begin by UTC, as they did before there was such a key."""
+
+_LONGEST = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
+"""Days of the longest period of each kind."""
+
+_DAY = 24 * 3600
+
 _ASKING = tuple(authority for authority in AUTHORITIES if authority != AUDITOR)
 
 
@@ -93,6 +101,8 @@ class Policy:
     """One of PERIODS."""
     units_per_period: int
     """Ledger units that may be charged in one period of the calendar."""
+    utc_offset: int
+    """Seconds by which the hospital's clocks are ahead of UTC: periods begin at their midnight."""
     approval_purposes: tuple[str, ...] | None
     """Purposes whose questions a person has to approve; None: all, empty: none."""
     approval_above_units: int
@@ -116,6 +126,14 @@ class Policy:
         """Return whether some question would wait for a person."""
         return self.approval_purposes != () or self.approval_above_units < self.most_units_per_question
 
+    def period_start(self, now: int) -> int:
+        """Return when the running period began, in seconds since 1970, UTC."""
+        return period_start(self.period, now, self.utc_offset)
+
+    def period_end(self, now: int) -> int:
+        """Return when the next period begins, likewise."""
+        return self.period_start(self.period_start(now) + _LONGEST[self.period] * _DAY)
+
     def approves(self, purpose: str) -> bool:
         """Return whether every question of a purpose waits for a person."""
         return self.approval_purposes is None or purpose in self.approval_purposes
@@ -125,8 +143,8 @@ def load(path: Path) -> Policy:
     """Read the policy as it is now; raise PolicyError for anything but a complete and correct one.
 
     Guarantee: fail-closed. Nothing has a default: a missing file, a missing key, an unknown key or a value out of
-    range means that no question is answered. Only [training] may be missing: nothing is trained then. Tests:
-    tests/node/test_policy.py::test_a_wrong_policy_answers_nothing,
+    range means that no question is answered. Only [training] may be missing, nothing is trained then, and utc_offset.
+    Tests: tests/node/test_policy.py::test_a_wrong_policy_answers_nothing,
     tests/node/test_policy.py::test_a_policy_from_before_training_trains_nothing.
     """
     try:
@@ -141,7 +159,7 @@ def load(path: Path) -> Policy:
 def parse(source: bytes, file: str) -> Policy:
     """Read a policy's text; raise PolicyError, naming the key and what to write, for anything wrong."""
     values = read_values(source, file)
-    values.only(KEYS, also=(TABLE,))
+    values.only(KEYS, also=(OFFSET, TABLE))
     finest_time, finest = _finest(values.table("finest"))
     return Policy(
         authorities=values.names("authorities", _ASKING),
@@ -159,6 +177,7 @@ def parse(source: bytes, file: str) -> Policy:
         most_units_per_question=values.units("most_epsilon_per_question"),
         period=values.one_of("period", PERIODS),
         units_per_period=values.units("epsilon_per_period"),
+        utc_offset=values.offset(OFFSET),
         approval_purposes=_approvals(values),
         approval_above_units=values.units("approval_above_epsilon"),
         purposes=_purposes(values.table("purposes")),
@@ -169,9 +188,12 @@ def parse(source: bytes, file: str) -> Policy:
     )
 
 
-def period_start(period: str, now: int) -> int:
-    """Return when the period of the calendar that ``now`` lies in began, both in seconds since 1970, UTC."""
-    day = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+def period_start(period: str, now: int, offset: int = 0) -> int:
+    """Return when the period of the calendar that ``now`` lies in began, both in seconds since 1970, UTC.
+
+    ``offset``: seconds by which the clocks of that calendar are ahead of UTC.
+    """
+    day = datetime.fromtimestamp(now + offset, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     if period == "week":
         day -= timedelta(days=day.weekday())
     elif period == "month":
@@ -180,7 +202,7 @@ def period_start(period: str, now: int) -> int:
         day = day.replace(month=day.month - (day.month - 1) % 3, day=1)
     elif period == "year":
         day = day.replace(month=1, day=1)
-    return int(day.timestamp())
+    return int(day.timestamp()) - offset
 
 
 def _columns(values: Values) -> tuple[str, ...] | None:

@@ -23,7 +23,11 @@ NONE = "none"
 MOST_BYTES = 1 << 16
 """Longest accepted file."""
 
+WEST, EAST = -11 * 60 - 59, 12 * 60
+"""Minutes from UTC that a policy may name: within half a day, so that the start of a period tells which day it is."""
+
 _DIGEST = re.compile("[0-9a-f]{64}")
+_OFFSET = re.compile("([+-])([0-9]{2}):([0-5][0-9])")
 
 
 class PolicyError(ProtocolError):
@@ -84,6 +88,15 @@ class Values:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             self.refuse(key, f"is not a whole number from {least} to {most}", f"write {key} = {such}")
         return value
+
+    def offset(self, key: str) -> int:
+        """Return seconds east of UTC, of a time such as +08:00; 0 where the key is missing."""
+        value = self.values.get(key, "+00:00")
+        found = _OFFSET.fullmatch(value) if isinstance(value, str) else None
+        minutes = 0 if found is None else int(f"{found[1]}1") * (int(found[2]) * 60 + int(found[3]))
+        if found is None or not WEST <= minutes <= EAST:
+            self.refuse(key, "is no time from -11:59 to +12:00", f'write {key} = "+08:00", or "+00:00" for UTC')
+        return minutes * 60
 
     def truth(self, key: str) -> bool:
         """Return true or false."""

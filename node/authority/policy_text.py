@@ -61,9 +61,12 @@ lifetime_epsilon = 10.0
 most_epsilon_per_question = 1.0
 
 # The most that the questions of one period may cost together: a limit on the pace. What is not used does not add up.
-# A period is a "day", "week", "month", "quarter" or "year" of the calendar, in UTC.
+# A period is a "day", "week", "month", "quarter" or "year" of the calendar.
 period = "month"
 epsilon_per_period = 5.0
+
+# How far this hospital's clocks are ahead of UTC: periods begin at their midnight. Without this line, at that of UTC.
+# utc_offset = "+08:00"
 
 # --- what a person here has to approve ---
 

@@ -91,8 +91,10 @@ class Proposals:
     def take(self, signed: Signed, roster: Roster, now: int) -> Verdict:
         """Keep a request that is good in itself and return where it stands; raise Rejected for any other.
 
-        Guarantee: what is kept is bounded, whoever sends it, and a request that was kept is never replaced by another
-        of its id. Test: tests/node/test_proposals.py::test_a_flood_of_requests_is_bounded.
+        Guarantee: what is kept is bounded, whoever sends it, one analyst's requests leave room for another's, and a
+        request that was kept is never replaced by another of its id. Tests:
+        tests/node/test_proposals.py::test_a_flood_of_requests_is_bounded,
+        tests/node/test_proposals.py::test_one_analysts_requests_leave_room_for_anothers.
         """
         request = requests.read(signed, roster=roster, now=now)
         if self.bench.member not in request.sites:
@@ -155,9 +157,9 @@ class Proposals:
             connection.execute("DELETE FROM ended WHERE request = ?", (request.id,))
             return
         with transaction(connection):
-            if not _has_room(connection, len(signed)):
+            if not _has_room(connection, request.analyst, len(signed)):
                 _forget_ended(connection, now)
-                if not _has_room(connection, len(signed)):
+                if not _has_room(connection, request.analyst, len(signed)):
                     raise Rejected("busy", "too many requests wait for approval")
             connection.execute("INSERT INTO proposals VALUES (?, ?, ?)", (request.id, signed, now))
 
@@ -231,9 +233,12 @@ def _verdict(request: bytes, stand: Stand) -> Verdict:
     return Verdict(request=request, stand=stand, reference=request.hex())
 
 
-def _has_room(connection: sqlite3.Connection, more: int) -> bool:
-    count, size = connection.execute("SELECT count(*), coalesce(sum(length(signed)), 0) FROM proposals").fetchone()
-    return int(count) < MOST_KEPT and int(size) + more <= MOST_KEPT_BYTES
+def _has_room(connection: sqlite3.Connection, analyst: str, more: int) -> bool:
+    """Return whether one more request may be kept: nobody's take more than is then left for others."""
+    kept = [bytes(signed) for (signed,) in connection.execute("SELECT signed FROM proposals")]
+    own = [len(signed) for signed in kept if Signed.FromString(signed).signer == analyst]
+    left = MOST_KEPT_BYTES - sum(map(len, kept))
+    return len(own) < MOST_KEPT - len(kept) and sum(own) + more <= left
 
 
 def _forget_ended(connection: sqlite3.Connection, now: int) -> None:

@@ -17,21 +17,30 @@ LONGEST_REST = 60.0
 MOST_RELEASED = 256
 """Releases that may wait for that; the coordinator sends older ones again when the node connects the next time."""
 
+MOST_RELEASED_BYTES = 64 << 20
+"""Of all of them together."""
+
 
 class Attesting:
     """Gathers releases; ``show`` is called with those of a moment, on the loop of whoever told of them."""
 
     def __init__(self) -> None:
         """Start with nothing to show."""
-        self._released: list[Signed] = []
+        self._released: list[tuple[Signed, int]] = []
         self._newest = 0.0
         self._task: asyncio.Task[None] | None = None
         self._showing: set[asyncio.Task[None]] = set()
         self._hurried = asyncio.Event()
 
     def soon(self, show: Callable[[Sequence[Signed]], Awaitable[None]], *released: Signed) -> None:
-        """Have the log shown soon, with these releases, unless that is to happen anyway."""
-        self._released = [*self._released, *released][-MOST_RELEASED:]
+        """Have the log shown soon, with these releases, unless that is to happen anyway.
+
+        Guarantee: what waits is bounded in number and length, whatever is sent. Test:
+        tests/node/test_attesting.py::test_releases_that_wait_take_bounded_memory.
+        """
+        self._released += [(each, each.ByteSize()) for each in released]
+        while len(self._released) > MOST_RELEASED or sum(size for _, size in self._released) > MOST_RELEASED_BYTES:
+            del self._released[0]
         self._newest = asyncio.get_running_loop().time()
         if self._task is None:
             self._task = asyncio.ensure_future(self._rest(show))
@@ -59,6 +68,6 @@ class Attesting:
                 break
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurried.wait(), pause)
-        released, self._released = self._released, []
+        released, self._released = [each for each, _ in self._released], []
         self._task = None
         await show(released)

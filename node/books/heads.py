@@ -11,7 +11,7 @@ import base64
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from node.books.audit import EQUIVOCATION, RECOVERED, ROLLED_BACK, Audit
@@ -45,10 +45,11 @@ class Heads:
     clock: Callable[[], float]
     """Seconds since 1970, UTC."""
 
-    def take(self, signed: Iterable[Signed], roster: Roster) -> Signed | None:
+    def take(self, signed: Sequence[Signed], roster: Roster) -> Signed | None:
         """Take checkpoints that the coordinator passes on; return a witness of its own newest one, if it may be had.
 
-        What does not verify, or is of no member, is passed over: nobody is blamed for what he did not sign.
+        What does not verify, or is of no member, is passed over: nobody is blamed for what he did not sign. More than a
+        coordinator sends at a time are refused unread.
 
         Guarantee: a head never shrinks and never forks: what would is refused and kept in the log with both signed
         checkpoints. A witness is signed only for a checkpoint that proves that it continues the last one seen. Where
@@ -58,6 +59,8 @@ class Heads:
         tests/node/test_heads.py::test_a_witness_needs_the_proof,
         tests/node/test_heads.py::test_a_node_that_was_rolled_back_answers_nothing.
         """
+        if len(signed) > checkpoints.MOST_TOLD:
+            raise Rejected("oversized", "heads")
         seen = None
         with transaction(self.connection):
             for each in signed:

@@ -30,6 +30,9 @@ START = bytes(32)
 MOST_INTEGER = (1 << 63) - 1
 """Greatest whole number that the state can hold."""
 
+HALF_A_DAY = 12 * 3600
+"""Seconds."""
+
 WRITTEN = 2
 """Version of the rows that are written. Rows of version 1 say neither reason, period, policy nor approval."""
 
@@ -73,6 +76,10 @@ class Charge:
     """Number of the operator's decision that it rests on; None: it needed none."""
     version: int = WRITTEN
     """Of the row's digest."""
+
+    def counts_since(self, start: int) -> bool:
+        """Return whether it counts in a period that began then: as ``Ledger.spending`` adds up."""
+        return self.at >= start or _named(self.period) >= _named(start)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,13 +145,22 @@ class Ledger:
     def spending(self, purpose: str, since: int) -> Spent:
         """Return what was charged in all, for a purpose, and since a period began.
 
-        Charges from the future of a clock that was set back count in the running period.
+        Charges from the future of a clock that was set back count in the running period. So does what was charged in
+        the period of this name as it began by another hour: the start that a charge has is by its own clocks'
+        midnight, and the midnight of UTC nearest to it is the day that they named.
+
+        Guarantee: whichever way the policy's ``utc_offset`` is changed, and however often, what is charged for answers
+        in a period of one name never exceeds its cap. Test:
+        tests/node/test_ledger.py::test_no_change_of_the_hour_at_which_periods_begin_makes_room.
         """
         (for_purpose,) = self.connection.execute(
             "SELECT coalesce(sum(units), 0) FROM charges WHERE purpose = ?", (purpose,)
         ).fetchone()
         (recent,) = self.connection.execute(
-            "SELECT coalesce(sum(units), 0) FROM charges WHERE at >= ?", (since,)
+            # Nobody is charged before a period begins, so none of an earlier day is of it: the index finds the others.
+            "SELECT coalesce(sum(units), 0) FROM charges WHERE at > ?1 - 2 * ?2 "
+            "AND (at >= ?1 OR (period + ?2) / (2 * ?2) >= (?1 + ?2) / (2 * ?2))",
+            (since, HALF_A_DAY),
         ).fetchone()
         return Spent(lifetime=self.spent(), purpose=int(for_purpose), period=int(recent))
 
@@ -370,6 +386,11 @@ def _link(previous: bytes, number: int, charge: Charge) -> bytes:
         charge.reason.encode(),
         charge.policy,
     )
+
+
+def _named(start: int) -> int:
+    """Return the day, from 1970 on, that a period begins with by the clocks whose midnight its start is."""
+    return (start + HALF_A_DAY) // (2 * HALF_A_DAY)
 
 
 def _text(value: Fraction) -> str:

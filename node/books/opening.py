@@ -16,6 +16,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from node.authority import policy
+from node.authority.policy import Policy
 from node.books.audit import TORN, Audit
 from node.books.damage import is_torn
 from node.books.ledger import Caps, Charge, Ledger, upload_digest
@@ -67,15 +68,15 @@ def open_checked(home: Path, clock: Callable[[], float]) -> sqlite3.Connection:
         raise StateError(GONE)
     torn = is_torn(home / WAL)
     # Read first: what the tear may have cost has to be known before SQLite tidies it away.
-    units = _dearest(home) if torn else 0
+    allowed = _policy(home) if torn else None
     try:
         connection = open_state(home)
     except (OSError, sqlite3.Error) as error:
         raise _explained(error) from error
     try:
         _check(connection)
-        if torn:
-            _charge(connection, units, int(clock()))
+        if allowed is not None:
+            _charge(connection, allowed, int(clock()))
             # What is left of the tear behind the newer rows would be found, and charged, once more.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         if not (home / MARK).exists():
@@ -120,14 +121,15 @@ def _check_contents(connection: sqlite3.Connection) -> None:
         raise StateError(DAMAGED) from error
 
 
-def _dearest(home: Path) -> int:
+def _policy(home: Path) -> Policy:
     try:
-        return policy.load(home / policy.FILE).most_units_per_question
+        return policy.load(home / policy.FILE)
     except policy.PolicyError as error:
         raise StateError(UNKNOWN_COST) from error
 
 
-def _charge(connection: sqlite3.Connection, units: int, now: int) -> None:
+def _charge(connection: sqlite3.Connection, allowed: Policy, now: int) -> None:
+    units = allowed.most_units_per_question
     ledger, audit = Ledger(connection=connection), Audit(connection=connection)
     if audit.halted:
         # It answered nothing after that, and the operator's word on what was forgotten is still to come.
@@ -146,6 +148,7 @@ def _charge(connection: sqlite3.Connection, units: int, now: int) -> None:
                 purpose=TEAR,
                 at=now,
                 evidence="{}",
+                period=allowed.period_start(now),
             ),
             Caps(lifetime=spent, purpose=spent, period=spent, since=now),
         )

@@ -9,6 +9,7 @@ import codecs
 import csv
 import gzip
 import io
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -19,6 +20,10 @@ from node.records.mapping import SourceError, TableMapping
 
 CHUNK = 1 << 22
 """Bytes of a file that are re-encoded at a time."""
+
+
+UNDECODED = "\N{REPLACEMENT CHARACTER}"
+"""What stands for bytes that mean nothing in an encoding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,17 @@ def open_source(connection: duckdb.DuckDBPyConnection, source: SourceFile, scrat
         raise unreadable(source) from None
 
 
+def another_encoding(names: Collection[str]) -> bool:
+    """Tell whether column names hold bytes that mean nothing in the encoding that they were read in."""
+    return any(UNDECODED in name for name in names)
+
+
+def misread(source: SourceFile) -> SourceError:
+    """Return the error of a file whose column names are in another encoding than the mapping says."""
+    remedy = 'name its encoding in the mapping, such as encoding = "gb18030"'
+    return SourceError(f"is not {source.described.encoding} text", file=source.path.name, remedy=remedy)
+
+
 def unreadable(source: SourceFile) -> SourceError:
     """Return the error of a file that the engine refuses, without the engine's words: they may quote a record."""
     kind = "Parquet" if source.parquet else f"{source.described.encoding} text in columns"
@@ -106,6 +122,8 @@ def _header(source: SourceFile) -> tuple[str, ...]:
     if not names:
         raise SourceError("is empty", file=source.path.name, remedy="export it with a line of column names")
     if len({name.casefold() for name in names}) < len(names):
+        if another_encoding(names):
+            raise misread(source)
         raise SourceError("names a column twice", file=source.path.name, remedy="give each column its own name")
     return names
 

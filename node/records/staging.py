@@ -10,7 +10,15 @@ from pathlib import Path
 import duckdb
 
 from node.records.conversion import MINUTE, Conversion, convert, texts
-from node.records.files import SourceFile, identifier, literal, open_source, unreadable
+from node.records.files import (
+    SourceFile,
+    another_encoding,
+    identifier,
+    literal,
+    misread,
+    open_source,
+    unreadable,
+)
 from node.records.mapping import SourceError, SourceMapping
 from node.records.report import CLIPPED, MISSING, OUTSIDE, UNMAPPED, UNUSABLE, ColumnReport, TableReport
 from node.scan import derivation
@@ -59,6 +67,8 @@ def build_table(
 
 def _present(source: SourceFile, names: set[str], column: str, remedy: str) -> None:
     if column.casefold() not in names:
+        if another_encoding(names):
+            raise misread(source)
         raise SourceError("the file has no such column", file=source.path.name, key=column, remedy=remedy)
 
 

@@ -167,12 +167,15 @@ def _lines(compiling: _Compiling, number: int, keys: tuple[Key, ...], sums: str)
     if not cell:
         # One line even where no row matches: zeros, as without it.
         return f"SELECT {number} AS section, 0 AS cell, {sums} FROM {BOUNDED}"
-    rows = f"{BOUNDED}{_where_known(cell)}"
+    rows = BOUNDED
     if bound.groups < min(bound.rows, compiling.columns.cells(keys)):
-        first = f"SELECT *, min(_order) OVER (PARTITION BY _patient, {cell}) AS _first FROM {rows}"
+        known = f"{BOUNDED}{_where_known(cell)}"
+        first = f"SELECT *, min(_order) OVER (PARTITION BY _patient, {cell}) AS _first FROM {known}"
         place = f"SELECT *, dense_rank() OVER (PARTITION BY _patient ORDER BY _first, {cell}) AS _place FROM ({first})"
         rows = f"({place}) WHERE _place <= {bound.groups}"
-    return f"SELECT {number} AS section, CAST({cell} AS BIGINT) AS cell, {sums} FROM {rows} GROUP BY {cell}"
+    # Rows without a cell are a group that is dropped whole: to drop them one by one, the engine works cells out twice.
+    grouped = f"GROUP BY {cell} HAVING count({cell}) > 0"
+    return f"SELECT {number} AS section, CAST({cell} AS BIGINT) AS cell, {sums} FROM {rows} {grouped}"
 
 
 def where_clause(condition: str) -> str:
@@ -187,29 +190,35 @@ def _where_known(column: str) -> str:
 def _measure(compiling: _Compiling, block: Block) -> str:
     """Return what a block adds up in each cell, clamped to what a table of the agreed size can reach."""
     columns, measure = compiling.columns, block.measure
+    reach = min(clamp_of(measure, compiling.catalogue.rows_per_site), LARGEST)
     counted = columns.holds(block.where)
     only = f" FILTER (WHERE {counted})" if counted else ""
-    if isinstance(measure, ValueSum):
-        total = f"coalesce(sum({_clipped(columns.value(measure), measure.bound)}){only}, 0)"
-    elif isinstance(measure, ProductSum):
-        total = f"coalesce(sum({_clipped(_in_units(columns.value(measure), measure.unit), measure.bound)}){only}, 0)"
-    elif isinstance(measure, PatientCount) and compiling.part.bound.rows > 1:
+    if isinstance(measure, (ValueSum, ProductSum)):
+        total = f"coalesce(sum({_added(measure, columns.value(measure))}){only}, 0)"
+        # Sums come as 128-bit integers and are never NULL; clamped first, so the cast cannot fail on any data.
+        return f"CAST(least(greatest({total}, -{reach}), {reach}) AS BIGINT)"
+    if isinstance(measure, PatientCount) and compiling.part.bound.rows > 1:
         total = f"count(DISTINCT _patient){only}"
     elif isinstance(measure, RowCount) and measure.column is not None:
         total = f"count({columns.recorded(measure.column)}){only}"
     else:
         # With one row for each patient, rows and patients are the same number.
         total = f"count(*){only}"
-    reach = min(clamp_of(measure, compiling.catalogue.rows_per_site), LARGEST)
-    # Sums come as 128-bit integers and are never NULL; clamped first, so the cast cannot fail on any data.
-    return f"CAST(least(greatest({total}, -{reach}), {reach}) AS BIGINT)"
+    # Counts come as 64-bit integers from 0 up and are never NULL.
+    return f"least({total}, {reach})"
 
 
-def _in_units(product: str, unit: int) -> str:
-    """Return a product in whole units, rounded half away from zero."""
-    return product if unit == 1 else f"(sign({product}) * ((abs({product}) + {unit // 2}) // {unit}))"
-
-
-def _clipped(value: str, reach: int) -> str:
-    """Limit a value to [-reach, reach]. NULL stays NULL: SQL's least and greatest would make a bound of it."""
+def _added(measure: ValueSum | ProductSum, value: str) -> str:
+    """Return what a row adds, limited to the measure's bound; a product in whole units, rounded half away from zero."""
+    reach = measure.bound
+    if isinstance(measure, ProductSum):
+        # A square is never negative, so it needs neither a sign nor a lower limit.
+        square = (measure.left, measure.left_centre) == (measure.right, measure.right_centre)
+        if (unit := measure.unit) > 1:
+            size = value if square else f"abs({value})"
+            units = f"(({size} + {unit // 2}) // {unit})"
+            value = units if square else f"(sign({value}) * {units})"
+        if square:
+            return f"CASE WHEN {value} > {reach} THEN {reach} ELSE {value} END"
+    # NULL stays NULL: SQL's least and greatest would make a bound of it.
     return f"CASE WHEN {value} > {reach} THEN {reach} WHEN {value} < -{reach} THEN -{reach} ELSE {value} END"

@@ -147,8 +147,6 @@ def read_freeze(
     """
     if message.epoch != number:
         raise Rejected("wrong-epoch", f"a freeze of {message.epoch}, not {number}")
-    if len(message.keys) > checks.MOST_MEMBERS:
-        raise Rejected("oversized", "freeze")
     members = checks.rising([signed.signer for signed in message.keys], "members of the freeze")
     keys = tuple(read_key(signed, number=number, roster=roster, roster_digest=roster_digest) for signed in message.keys)
     if len(set(keys)) != len(keys):

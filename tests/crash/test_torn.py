@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.errors import CoordinatorError
+from node.authority.policy import parse
 from node.books.audit import TORN, Audit
 from node.books.damage import is_torn
 from node.books.ledger import Ledger
@@ -101,6 +102,7 @@ def test_a_tear_is_charged_once_as_the_dearest_answer(home):
             entries = list(Audit(connection=connection).entries())
             assert [charge.purpose for charge in charges] == ["test", "test", TEAR]
             assert charges[-1].units > rig.PRICE
+            assert charges[-1].period == parse(rig.POLICY.encode(), "policy.toml").period_start(charges[-1].at)
             assert [entry.kind for entry in entries].count(TORN) == 1
             assert Ledger(connection=connection).spent() == spent + charges[-1].units
             assert Audit(connection=connection).verify() is None

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from farr.cli import node_approvals
+from farr.cli import approval_pages
 from farr.cli.output import PAGE_WIDTH
 from farr.cli.waiting import Waiting
 from farr.errors import FarrError
@@ -87,7 +87,7 @@ def test_a_held_run_of_an_approved_pack_says_which_limit_it_passes(rig, office, 
     )
     closely = approving.closely(office, approving.find(office, hear(rig, request(pack=pack))))
     assert closely.to_plain()["standing"] == [{"number": number, "limit": "units"}]
-    node_approvals._describe_closely(closely)
+    approval_pages.describe_closely(closely)
     assert "allows less for one run than this costs" in " ".join(capsys.readouterr().out.split())
 
 
@@ -108,8 +108,8 @@ def test_what_is_shown_of_a_request_is_no_wider_than_a_page(rig, office, capsys)
     """In a pipe, a question of any length is wrapped and nothing of it is lost."""
     words = [f"word{number}" for number in range(200)]
     case = approving.find(office, hear(rig, request(statement=" ".join(words), reason=" ".join(words[:20]))))
-    node_approvals._describe(case)
-    node_approvals._describe_closely(approving.closely(office, case))
+    approval_pages.describe(case)
+    approval_pages.describe_closely(approving.closely(office, case))
     seen = capsys.readouterr().out
     assert max(map(len, seen.splitlines())) <= PAGE_WIDTH
     assert seen.split()[: len(words)] == words
@@ -207,7 +207,12 @@ def test_people_see_at_how_many_hospitals_a_request_waits_and_for_how_long():
         "2 hours",
         "47 hours",
     ]
-    assert in_words(replace(state, held=0), 0) == "waiting for hospitals"
+    assert in_words(replace(state, held=0), 300) == "waiting for hospitals: 10 of 10 connected, 5 needed, 5 min"
+    queued = replace(state, held=0, queued=True)
+    assert in_words(queued, 300) == "waiting for its turn, 5 min"
+    assert Waiting(wanted=False, as_json=False)._text(queued).startswith("waiting for its turn")
+    assert in_words(replace(queued, state="running"), 300) == "running"
+    assert in_words(replace(state, state="answered", reused=True), 0) == "answered before, at no cost"
 
 
 def test_who_is_paused_is_told_while_a_request_waits():
@@ -217,7 +222,7 @@ def test_who_is_paused_is_told_while_a_request_waits():
         connected=3, answered=0, held=0, needed=3, sites={"aden": "paused", "cork": "connected"}, references={},
         code="", release="", reused=False,
     )  # fmt: skip
-    assert in_words(state, 0) == "waiting for hospitals, 1 paused"
+    assert in_words(state, 0) == "waiting for hospitals: 3 of 3 connected, 3 needed, 0 min; 1 paused"
     assert Waiting(wanted=False, as_json=False)._text(state) == "3 of 3 hospitals connected, 3 needed (paused: aden)"
     ended = replace(state, state="failed", code="too-few")
     assert "1 refused (paused)" in failure(ended).message

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import pytest
 
 from coordinator.progress import describe
-from farr.cli import node_approvals, node_ledger
+from farr.cli import approval_pages, node_approvals, node_ledger
 from farr.cli import requests as requests_command
 from farr.errors import FarrError
 from farr.hospital import approving, policy_words, ruling_words, run_words
 from farr.hospital.accounts import Account, entries, exported, plain_charge
+from farr.hospital.learnt import learnt
 from farr.hospital.office import Office
 from farr.questions import states
 from node.authority import policy, runs, training
@@ -60,8 +61,8 @@ def test_a_run_is_shown_by_its_plan_at_the_price_of_all_rounds(rig, office, caps
     plain = case.to_plain()["run"]
     assert (plain["id"], plain["round"], plain["rounds"], plain["units"]) == (RUN.hex(), 1, ROUNDS, TOTAL)
     assert (plain["answered"], plain["spent"]) == (0, 0)
-    node_approvals._describe(case)
-    node_approvals._describe_closely(approving.closely(office, case))
+    approval_pages.describe(case)
+    approval_pages.describe_closely(approving.closely(office, case))
     seen = " ".join(capsys.readouterr().out.split())
     for told in (RUN.hex(), "epsilon 1,", "this is round 1; 0 answered here", "logistic regression of died"):
         assert told in seen
@@ -167,6 +168,7 @@ def charges(rig):
         charges=tuple(Ledger(connection=rig.connection).charges()),
         policy=parse(POLICY.encode(), "policy.toml"),
         now=NOW,
+        runs=learnt(rig.connection),
     )
 
 
@@ -198,7 +200,9 @@ def test_the_ledger_tells_a_run_in_one_line(rig, monkeypatch, capsys):
     assert sum(each.loss.units for each in lines) == account.lifetime().spent.units
     monkeypatch.setattr(node_ledger, "_account", lambda _home: account)
     node_ledger.ledger(_context(rig.home), home=rig.home)
-    assert f"run {RUN.hex()[:8]}, 2 rounds" in " ".join(capsys.readouterr().out.split())
+    line = next(each for each in capsys.readouterr().out.splitlines() if each.startswith(RUN.hex()[:8]))
+    assert "ada, test" in line
+    assert "stay: a run, 2 rounds: logistic regression of died IN ('Y') on 2 terms" in line
 
 
 def _context(home):

@@ -88,6 +88,15 @@ def test_a_file_that_cannot_be_read_is_refused_with_a_remedy(files, capsys):
     assert "map it: from" in capsys.readouterr().err
 
 
+def test_a_folder_without_any_table_is_not_good(files, capsys):
+    """A mapping that nobody named, or a folder mistyped: the check does not end well, and says where to look."""
+    (files / "data" / "stay.csv").rename(files / "data" / "export.csv")
+    assert checked(files) == 1
+    shown = capsys.readouterr()
+    assert "no table of the catalogue has a file" in shown.out + shown.err
+    assert "name the mapping in node.toml" in shown.out + shown.err
+
+
 def test_without_a_home_or_a_catalogue_the_check_says_what_it_needs(files, capsys, monkeypatch):
     """Neither is guessed."""
     monkeypatch.delenv("FARR_HOME", raising=False)

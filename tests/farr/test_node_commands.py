@@ -4,6 +4,7 @@ import csv
 import json
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -129,6 +130,25 @@ def test_the_ledger_adds_up_by_purpose_and_period(home, capsys):
     text = capsys.readouterr().out
     assert "for research" in text
     assert "month from" in text
+
+
+def test_a_period_is_the_hospitals_own(home, monkeypatch, capsys):
+    """In status, policy and ledger it begins at midnight by the hospital's clocks, which the figures say."""
+    began = datetime(2026, 10, 31, 16, tzinfo=UTC).timestamp()
+    monkeypatch.setattr(time, "time", lambda: began + 3600)
+    path = home / policy.FILE
+    path.write_text(f'utc_offset = "+08:00"\n{path.read_text()}')
+    status, _ = told(capsys, "node", "status", "--home", str(home))
+    assert (status["period_from"], status["period_until"]) == ("2026-11-01T00:00+08:00", "2026-12-01T00:00+08:00")
+    assert told(capsys, "node", "policy", "show", "--home", str(home))[0]["utc_offset"] == "+08:00"
+    assert "Each month begins at midnight by UTC+08:00." in " ".join(
+        told(capsys, "node", "policy", "check", "--home", str(home))[0]["allows"]
+    )
+    (*_, running) = told(capsys, "node", "ledger", "--home", str(home))[0]["periods"]
+    assert running["name"] == "2026-11-01"
+    assert running["left"]["epsilon"] == status["period_remaining_epsilon"]
+    assert main(["node", "status", "--home", str(home)], {}) == 0
+    assert "month, 2026-11-01 00:00 to 2026-12-01 00:00 UTC+08:00" in capsys.readouterr().out
 
 
 def test_what_if_names_the_budget_that_would_stop_it(home, capsys):

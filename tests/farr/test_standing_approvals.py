@@ -1,5 +1,6 @@
 """Standing approvals of the pack that ships: every run of it is covered, and nothing else that can be asked."""
 
+import io
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
@@ -7,8 +8,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import farr
+from farr.cli import approval_pages
 from farr.errors import FarrError
 from farr.hospital.office import Office
 from farr.hospital.standing_approvals import Terms, add, items_of_pack, listed, to_plain, withdraw
@@ -179,6 +182,12 @@ def test_a_standing_approval_is_added_listed_and_withdrawn(office, monkeypatch):
     assert frozenset(map(bytes.fromhex, kept.limits.items)) == items_of_pack(few, model(), roster.nodes)
     assert to_plain(kept, NOW)["state"] == "holds"
     assert to_plain(kept, kept.limits.until)["state"] == "ended"
+    void = replace(kept, limits=replace(kept.limits, runs=100))
+    assert to_plain(void, NOW)["state"] == "void"
+    text = io.StringIO()
+    Console(file=text, width=80).print(approval_pages.standing([to_plain(kept, NOW)]))
+    (line,) = (each.split() for each in text.getvalue().splitlines() if each.startswith(f"{number:6}"))
+    assert line[-5:-1] == ["0", f"{terms().epsilon:.3g}", f"{terms().total:.3g}", str(terms().until)]
     withdraw(office, number, "li")
     (kept,) = listed(office)
     assert to_plain(kept, NOW)["state"] == "withdrawn"

@@ -34,6 +34,26 @@ async def busy(rounds, pause):
     return shown
 
 
+def test_releases_that_wait_take_bounded_memory(monkeypatch):
+    """However long those are that a coordinator sends in one moment: the newest are kept, unknown fields counted."""
+    monkeypatch.setattr(attesting, "MOST_RELEASED_BYTES", 1000)
+    shown = []
+
+    async def show(released):
+        shown.extend(released)
+
+    async def scene():
+        resting = Attesting()
+        for number in range(8):
+            swollen = Signed.FromString(b"\x9a\x3e\xc8\x01" + bytes(200))  # an unknown field of 200 bytes
+            swollen.signer = str(number)
+            resting.soon(show, swollen)
+        await resting.finish()
+
+    asyncio.run(scene())
+    assert [each.signer for each in shown] == ["4", "5", "6", "7"]
+
+
 def test_a_log_is_shown_once_for_all_rounds_of_a_busy_moment():
     """While questions follow each other nothing is signed; a moment after the last, all of them are shown at once."""
     ((at, released),) = asyncio.run(busy(4, QUIET / 4))

@@ -353,6 +353,18 @@ def test_only_the_newest_are_kept(far, tmp_path):
     assert hashlib.sha256(far.content).hexdigest() in kept
 
 
+def test_what_never_comes_in_full_does_not_fill_the_disk(far, tmp_path):
+    """The beginnings of messages whose rest the coordinator keeps back are bounded like the messages."""
+    folder = tmp_path / carrying.FOLDER
+    folder.mkdir()
+    for number in range(carrying.KEPT + 2):
+        (folder / f"{number:064x}.part").write_bytes(b"begun")
+    far.code = "unknown-blob"
+    with pytest.raises(Rejected, match="unavailable"):
+        Blobs(home=tmp_path, credentials=far.credentials).fetch(DIGEST, len(CONTENT), SOON)
+    assert len(list(folder.iterdir())) <= carrying.KEPT
+
+
 @pytest.mark.parametrize(("digest", "held"), [(bytes(31), 0), (bytes(33), 0), (bytes(32), -1), (bytes(32), 1 << 40)])
 def test_a_question_for_no_blob_does_not_leave(digest, held):
     """A digest and an offset within a blob, and nothing that could carry more."""

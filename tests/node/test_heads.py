@@ -19,6 +19,7 @@ from node.books.state import FILE, StateError, read_state
 from node.gate import Gate
 from protocols import checkpoint as checkpoints
 from protocols import upload as uploads
+from protocols.errors import Rejected
 from protocols.wire_pb2 import Heads as HeadsMessage
 from protocols.wire_pb2 import Note
 from protocols.wire_pb2 import Upload as UploadMessage
@@ -124,6 +125,15 @@ def test_a_checkpoint_that_nobody_signed_changes_nothing(node):
     )
     assert heads.held("cork") is None
     assert told(node, EQUIVOCATION) == []
+
+
+def test_more_heads_than_a_coordinator_sends_are_refused_unread(node):
+    """A message full of them would keep the desk, and the state's lock, for seconds, with a line of log for each."""
+    forged = signed_by("cork", tree_of(6), 6)
+    forged.signature = bytes(64)
+    with pytest.raises(Rejected, match="oversized"):
+        heads_of(node).take([forged] * (checkpoints.MOST_TOLD + 1), rig.roster)
+    assert heads_of(node).take([forged] * checkpoints.MOST_TOLD, rig.roster) is None
 
 
 def test_a_heads_table_never_shrinks(node):

@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import tempfile
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from node.authority.policy import PERIODS, period_start
 from node.books.audit import ANSWERED, Audit
 from node.books.ledger import Caps, Charge, Ledger, Spent, _link
 from node.books.state import FILE, MIGRATIONS, StateError, open_state, read_state, transaction
@@ -19,6 +21,7 @@ from protocols.errors import ProtocolError, Rejected
 
 CAP = 1000
 NOW = 1_800_000_000
+DAY = 24 * 3600
 CAPS = Caps(lifetime=CAP, purpose=CAP, period=CAP, since=0)
 
 
@@ -44,7 +47,7 @@ def charge(number=1, **changes):
         at=NOW,
         evidence="{}",
         reason="研究",
-        period=NOW - 5,
+        period=NOW - 40 * DAY,
         policy=bytes(range(32)),
     )
     return replace(made, **changes)
@@ -150,6 +153,47 @@ def test_a_clock_that_was_set_back_frees_nothing(connection):
     pay(connection, charge(1, at=NOW + 10_000_000), caps=caps)
     with pytest.raises(Rejected, match="in the period"):
         pay(connection, charge(2), caps=caps)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(-11, 12)), min_size=2, max_size=25),
+    st.sampled_from(PERIODS),
+)
+@settings(max_examples=25, deadline=None)
+def test_no_change_of_the_hour_at_which_periods_begin_makes_room(turns, kind):
+    """A period of one name has one cap, however often its policy moves the hour; and the next name has one of its own.
+
+    Without it each move would open a new period hours after the last, with a cap of its own.
+    """
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(open_state(Path(folder))) as state:
+        at, paid = NOW, {}
+        for number, (hours, offset) in enumerate(turns, start=1):
+            at += hours * 3600
+            start = period_start(kind, at, offset * 3600)
+            name = start + offset * 3600
+            made = charge(number, units=1, at=at, period=start)
+            caps = Caps(lifetime=CAP, purpose=CAP, period=2, since=start)
+            told = [each for each in Ledger(connection=state).charges() if each.counts_since(start)]
+            assert Ledger(connection=state).spending("statistics", start).period == sum(each.units for each in told)
+            with contextlib.suppress(Rejected):
+                pay(state, made, caps=caps)
+                paid[name] = paid.get(name, 0) + 1
+            assert all(count <= 2 for count in paid.values())
+        assert paid
+
+
+def test_what_was_charged_in_this_month_by_other_clocks_stays_in_it(connection):
+    """By China's clocks November began eight hours ago; by UTC it has just begun, and what was charged since counts."""
+    begun = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())
+    at = begun - 3600
+    pay(connection, charge(1, at=at, period=period_start("month", at, 8 * 3600)))
+    ledger = Ledger(connection=connection)
+    assert ledger.spending("statistics", begun).period == 10
+    assert ledger.spending("statistics", begun - 8 * 3600).period == 10
+    pay(connection, charge(2, at=begun - 10 * 3600, period=period_start("month", begun - 10 * 3600)))
+    assert ledger.spending("statistics", begun).period == 10
+    december = int(datetime(2026, 12, 1, tzinfo=UTC).timestamp()) - 8 * 3600
+    assert ledger.spending("statistics", december).period == 0
 
 
 def test_rows_from_before_verify_and_go_on(tmp_path):

@@ -554,6 +554,32 @@ def test_too_many_waiting_questions_are_refused_as_busy(tmp_path, authority, mon
     assert play(authority, tmp_path / "home", scene) == 0
 
 
+def test_a_coordinator_that_reads_nothing_fills_no_memory(tmp_path, authority, monkeypatch):
+    """Answers that are ready again and again, and never taken off: the node reads no more until they are."""
+    monkeypatch.setattr(links, "MOST_UNSENT", 4)
+
+    async def scene(convener, hospital):
+        stream = await visit(convener)
+        await stream.greet()
+        await stream.hear("deposits")
+        signed = announce()
+        await stream.announce(signed)
+        played = Played(Company(hospital.rig.deposits), signed, await stream.hear("upload"))
+        await until(lambda: not hospital.link._answering)
+        async with hospital.link._turn:
+            for _ in range(20):
+                await stream.say(CoordinatorMessage(confirm=played.confirm))
+            await asyncio.sleep(0.3)
+            assert len(hospital.link._answering) <= 4
+            for _ in range(20):
+                await stream.announce(signed)
+            await asyncio.sleep(0.3)
+            assert len(hospital.link._answering) <= 4
+        await stream.hear("confirmation")
+
+    assert play(authority, tmp_path / "home", scene) == 0
+
+
 def test_a_question_that_waited_too_long_in_the_queue_is_late(tmp_path, authority):
     """What the queue kept past its deadline is refused without a charge."""
 
@@ -631,6 +657,7 @@ def test_messages_of_the_sum_in_the_wrong_order_get_a_code_or_silence(tmp_path, 
 
 def test_a_round_is_not_held_up_by_the_questions_that_wait(tmp_path, authority, monkeypatch):
     """Confirm goes before announcements that came earlier: others wait for it, and for them nobody."""
+    monkeypatch.setattr(links, "WATCH", SOON)  # what it has looked at would be counted among what waits
     monkeypatch.setattr(links, "CALM", SOON)
 
     async def scene(convener, hospital):

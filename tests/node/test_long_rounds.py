@@ -159,6 +159,17 @@ def test_what_is_long_follows_from_public_facts(tmp_path):
     rig.close()
 
 
+def test_a_hospital_of_many_rows_says_so_beforehand(tmp_path):
+    """What its operator wrote decides, up to what was agreed on, and not the rows that are there: nothing is read."""
+    assert work.is_long(training(NETWORK), 1 << 40, 10 * work.MANY)
+    assert not work.is_long(training(NETWORK), work.MANY, 10 * work.MANY)
+    assert not work.is_long(plan(), 1 << 40, 1 << 40)
+    rig = trainer(tmp_path / "home", ALLOWING, many_rows=10 * work.MANY)
+    assert isinstance(rig.replier.begin(announce(round_(1, NETWORK)), roster), Begun)
+    assert not rig.records.reads
+    rig.close()
+
+
 def test_a_small_model_of_many_products_is_long():
     """Informations grow with the square of the coefficients."""
     wide = replace(STEP, terms=(NumberTerm(column="age"),) * 100, point=(0,) * 101)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -220,3 +220,29 @@ def test_a_period_begins_where_the_calendar_says(period):
     start = int(datetime.fromisoformat(STARTS[period]).replace(tzinfo=UTC).timestamp())
     assert period_start(period, now) == period_start(period, start) == start
     assert period_start(period, start - 1) < start
+    assert parse(with_line("period", f'"{period}"').encode(), "policy.toml").period_start(now) == start
+
+
+@pytest.mark.parametrize("period", policy.PERIODS)
+@pytest.mark.parametrize("hours", [-11, 0, 8, 12])
+def test_periods_follow_each_other_by_the_hospitals_clocks(period, hours):
+    """A period begins at their midnight, and the next begins where it ends."""
+    allowed = parse((f'utc_offset = "{hours:+03}:00"\n' + with_line("period", f'"{period}"')).encode(), "policy.toml")
+    clocks = timezone(timedelta(hours=hours))
+    for day in range(400):
+        now = int(datetime(2027, 12, 1, 15, tzinfo=clocks).timestamp()) + day * 24 * 3600
+        start, end = allowed.period_start(now), allowed.period_end(now)
+        assert start <= now < end
+        assert allowed.period_start(end - 1) == start
+        assert allowed.period_start(end) == end
+        assert datetime.fromtimestamp(start, clocks).strftime("%H:%M:%S") == "00:00:00"
+
+
+@pytest.mark.parametrize(
+    "wrong", ['"Asia/Shanghai"', '"+8"', '"+08:60"', '"+12:01"', '"-12:00"', '"+٠٨:00"', "8", "[]"]
+)
+def test_an_unknown_time_is_refused(wrong):
+    """Only an offset within half a day is read, so that no list of zones is needed; of anything else nothing is."""
+    with pytest.raises(PolicyError, match="utc_offset: is no time from"):
+        parse(f"utc_offset = {wrong}\n{POLICY}".encode(), "policy.toml")
+    assert GOOD.utc_offset == 0

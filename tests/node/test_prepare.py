@@ -207,6 +207,21 @@ admitted = { from = "入院日期" }
     ]
 
 
+HEADINGS = {
+    "two names that become one": "编号,性别,诊断,血压,入院日期",
+    "a column that the mapping names": "编号,sex,dx,sbp,admitted",
+}
+
+
+@pytest.mark.parametrize("heading", HEADINGS.values(), ids=HEADINGS)
+def test_a_file_in_another_encoding_is_said_to_be_in_another(tmp_path: Path, heading: str) -> None:
+    """An export whose encoding the mapping leaves out: the remedy is to name it, not to rename its columns."""
+    mapping = mapped('[tables.admission]\npatient = "编号"\n')
+    with pytest.raises(SourceError, match="is not utf-8 text") as caught:
+        prepared(tmp_path, (heading + "\n甲,男,J18,1,2021-03-05\n").encode("gb18030"), catalogue(), mapping)
+    assert 'encoding = "gb18030"' in caught.value.remedy
+
+
 def test_a_byte_that_means_nothing_in_gb18030_makes_its_field_missing(tmp_path: Path) -> None:
     """A damaged byte costs its field, not the file."""
     mapping = mapped('[tables.admission]\nencoding = "gb18030"\n')

@@ -12,9 +12,9 @@ from node.authority.policy import load
 from node.books.state import open_state, transaction
 from protocols import request as requests
 from protocols.errors import Rejected
-from protocols.wire_pb2 import Proposal, Stand
+from protocols.wire_pb2 import Proposal, Role, Stand
 from queries.asked.canonical import encode
-from tests.node.rig import NOW, POLICY, Rig, key_of, plan, request, roster
+from tests.node.rig import NOW, POLICY, Rig, key_of, member, plan, request, roster
 
 HOLDING = POLICY.replace('approval_purposes = "none"', 'approval_purposes = ["test"]')
 
@@ -150,13 +150,27 @@ def test_what_is_not_good_in_itself_is_not_kept(rig):
 
 def test_a_flood_of_requests_is_bounded(rig, monkeypatch):
     """Beyond the most that are kept, more are turned away; those past their time make room."""
-    monkeypatch.setattr(module, "MOST_KEPT", 3)
+    monkeypatch.setattr(module, "MOST_KEPT", 6)
     for number in range(1, 4):
         assert propose(rig, request(number)) == Stand.STAND_HELD
     assert rig.replier.proposal(Proposal(request=signed(request(4))), roster) == []
     rig.now += 4000
     later = request(5, created_at=NOW + 4000, expires_at=NOW + 5000)
     assert propose(rig, later) == Stand.STAND_HELD
+
+
+@pytest.mark.parametrize(("limit", "most"), [("MOST_KEPT", 6), ("MOST_KEPT_BYTES", 6 * signed().ByteSize())])
+def test_one_analysts_requests_leave_room_for_anothers(rig, monkeypatch, limit, most):
+    """Whoever asks without end fills half of the list: what others ask is still laid before the operator."""
+    monkeypatch.setattr(module, limit, most)
+    bob = member("bob", Role.ROLE_ANALYST)
+    wider = replace(roster, members=tuple(sorted((*roster.members, bob), key=lambda each: each.id)))
+    for number in range(1, 9):
+        rig.replier.proposal(Proposal(request=signed(request(number))), wider)
+    asked = requests.write(request(99, analyst="bob"), key_of("bob"))
+    (message,) = rig.replier.proposal(Proposal(request=asked), wider)
+    assert message.verdict.stand == Stand.STAND_HELD
+    assert [each.signer for each in module.waiting(rig.connection)].count("ada") == 3
 
 
 def test_only_a_request_that_was_asked_about_is_judged_by_its_own_bytes(rig):

@@ -17,7 +17,7 @@ from node.records.prepare import Prepared, prepare
 from node.scan import scan as scan_module
 from node.scan.expressions import Site
 from node.scan.scan import Scanner
-from node.scan.statement import Scan, Statement, _clipped, _in_units, compile_tally
+from node.scan.statement import Scan, Statement, _added, compile_tally
 from protocols.errors import Rejected
 from queries.asked.canonical import encode
 from queries.asked.check import check
@@ -39,7 +39,7 @@ from queries.asked.plan import (
     SiteKey,
     Some,
 )
-from queries.cost.tally import Tally
+from queries.cost.tally import ProductSum, Tally
 from tests.node.reference import tally_of
 from tests.node.ward import HEADER, catalogue, prepared, random_lines, rows_of, scan, shape
 
@@ -347,11 +347,15 @@ def test_a_value_is_written_once_however_often_it_is_added_up(made) -> None:
     products=st.lists(st.integers(-(1 << 62), 1 << 62), min_size=1, max_size=30),
     unit=st.integers(1, 1 << 40),
     reach=st.integers(1, 1 << 62),
+    square=st.booleans(),
 )
 @settings(max_examples=40, deadline=None)
-def test_a_product_is_rounded_to_whole_units_exactly(products, unit, reach) -> None:
+def test_a_product_is_rounded_to_whole_units_exactly(products, unit, reach, square) -> None:
     """Half away from zero and then clipped, also where a float would have no room for the product's last digits."""
-    written = _clipped(_in_units("product", unit), reach)
+    if square:
+        products = [abs(product) for product in products]
+    measure = ProductSum(left="x", right="x" if square else "y", left_centre=3, right_centre=3, unit=unit, bound=reach)
+    written = _added(measure, "product")
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE products AS SELECT unnest(?::BIGINT[]) AS product", [[*products, None]])
         found = [row[0] for row in connection.execute(f"SELECT {written} FROM products").fetchall()]

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from node.authority import policy
 from node.blobs import Blobs
 from node.books.ledger import Ledger
 from node.books.state import StateError, open_state, read_state
+from node.records.mapping import SourceError
 from node.serve import site_key
 from node.settings import Source, read_source, write_source
 from protocols.credentials import Credentials
@@ -243,6 +245,17 @@ def test_the_source_settings_survive_any_name(tmp_path):
         source = Source(data=data, mapping=data / "m.toml", threads=2, memory_limit="1GB")
         write_source(tmp_path, source)
         assert read_source(tmp_path) == source
+        many = replace(source, many_rows=5_000_000)
+        write_source(tmp_path, many)
+        assert read_source(tmp_path) == many
+
+
+@pytest.mark.parametrize("line", ["many_rows = 0", "many_rows = true", 'many_rows = "5"', "threads = 1025"])
+def test_a_wrong_number_in_the_settings_is_refused(tmp_path, line):
+    """With the key's name and what to write."""
+    (tmp_path / "node.toml").write_text(f'data = "/srv"\n{line}\n')
+    with pytest.raises(SourceError, match=f"node.toml: {line.split()[0]}: is not a whole number from 1"):
+        read_source(tmp_path)
 
 
 def test_nothing_of_a_state_is_left_open(tmp_path):

@@ -90,6 +90,7 @@ def test_an_app_says_what_it_is() -> None:
         b"[tool.flwr.app.components]\nclientapp = 3",
         b"[tool.flwr.app.components]\nclientapp = 'os; import x'",
         b"[tool.flwr.app.components]\nclientapp = 'a:b'\n[tool.flwr.app.config]\nx = [1]",
+        b"[tool.flwr.app.components]\nclientapp = 'a:b'\n[tool.flwr.app.config]\n" + b"a." * 3000 + b"a = 1",
     ],
 )
 def test_a_description_of_something_else_is_refused(text: bytes) -> None:

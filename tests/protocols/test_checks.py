@@ -39,6 +39,13 @@ def test_a_set_has_one_spelling(names):
             checks.rising(names, "names")
 
 
+def test_a_list_longer_than_any_roster_is_refused_unread():
+    """Whoever signs a message of a million names makes nobody look at each of them."""
+    names = ["-"] * (checks.MOST_MEMBERS + 1)
+    with pytest.raises(Rejected, match="oversized"):
+        checks.rising(names, "names")
+
+
 def test_five_minutes_of_skew_are_allowed_and_no_more():
     """To the second, in both directions."""
     checks.not_expired(1000, 1300, "it")

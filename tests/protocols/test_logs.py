@@ -47,6 +47,15 @@ def test_arguments_of_a_message_are_not_formatted_into_it():
     assert "P0017" not in JsonLines().format(record)
 
 
+def test_what_a_library_says_is_kept_back():
+    """Libraries write values into their messages: asyncio the text of an exception that nobody waited for."""
+    lost = "Task exception was never retrieved\nfuture: <Task finished exception=ValueError('P0017')>"
+    record = logging.LogRecord("asyncio", logging.ERROR, "/lib/base_events.py", 1871, lost, (), None)
+    written = JsonLines().format(record)
+    assert "P0017" not in written
+    assert (json.loads(written)["part"], json.loads(written)["event"]) == ("asyncio", "base_events:1871")
+
+
 @pytest.mark.parametrize("value", [1, 1.5, "text", b"bytes", ("a", 1)])
 def test_every_listed_field_can_be_written(value):
     """Whatever its type, the line stays JSON."""

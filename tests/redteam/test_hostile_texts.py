@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from farr.cli import node_approvals, output
+from farr.cli import approval_pages, output
 from farr.figures import tables
 from farr.hospital import approving
 from farr.hospital.office import Office
@@ -50,8 +50,8 @@ def shown(rig, office, capsys, asked):
     """Have the node hear of a request; return what its operator sees of it."""
     rig.replier.proposal(Proposal(request=requests.write(asked, key_of("ada"))), roster)
     case = approving.find(office, asked.id.hex())
-    node_approvals._describe(case)
-    node_approvals._describe_closely(approving.closely(office, case))
+    approval_pages.describe(case)
+    approval_pages.describe_closely(approving.closely(office, case))
     return capsys.readouterr().out
 
 

@@ -187,5 +187,5 @@ def test_oversized_messages(attack, monkeypatch):
         sealing.unseal(bytes(32), kind=labels.SELF_SHARE, slot=1, salt=bytes(16), sealed=bytes(1 << 20), bound_to=b"")
     monkeypatch.setattr(checks, "MOST_MEMBERS", 9)
     keys = [attack.sign_key(name) for name in attack.epoch.members]
-    with pytest.raises(Rejected, match="oversized: freeze"):
+    with pytest.raises(Rejected, match="oversized: members of the freeze"):
         read_freeze(freeze(1, keys), number=1, roster=attack.members.roster, roster_digest=attack.members.roster_digest)

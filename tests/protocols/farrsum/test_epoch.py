@@ -177,7 +177,7 @@ def test_too_few_keys_are_refused(setting):
 def test_an_oversized_freeze_is_refused(setting, monkeypatch):
     """A list longer than any roster is refused before its signatures are checked."""
     monkeypatch.setattr(checks, "MOST_MEMBERS", 4)
-    with pytest.raises(Rejected, match="oversized: freeze"):
+    with pytest.raises(Rejected, match="oversized: members of the freeze"):
         setting.read()
 
 
