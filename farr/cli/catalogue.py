@@ -11,6 +11,7 @@ import typer
 from farr.cli import output
 from farr.cli.options import AsJson, Home
 from farr.figures import tables
+from farr.figures.units import in_words
 from farr.texts import N_, _, language
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _values(column: Column) -> str:
 
     if isinstance(column, NumberColumn):
         low, high = (float(column.in_units(end)) for end in (column.low, column.high))
-        return _("{low:,.12g} to {high:,.12g} {unit}").format(low=low, high=high, unit=column.unit).rstrip()
+        return _("{low:,.12g} to {high:,.12g} {unit}").format(low=low, high=high, unit=in_words(column.unit)).rstrip()
     if not isinstance(column, CodeColumn):
         return _("{first} to {last}").format(first=column.first, last=column.last)
     codes = column.codes.codes

@@ -13,6 +13,7 @@ from farr.demo.questions import EPSILON
 from farr.demo.run import Course, Refusal, spent_units
 from farr.demo.trained import TrainedModel
 from farr.figures import tables
+from farr.figures.units import in_words
 from farr.texts import N_, _, language
 from queries.cost.accounting import epsilon_of, rho_of_units
 
@@ -242,7 +243,7 @@ def _coefficients(model: TrainedModel) -> Table:
         rows.append(
             (
                 one.label,
-                one.unit,
+                in_words(one.unit),
                 shown(one),
                 margin(one.noise_error),
                 margin(one.error),

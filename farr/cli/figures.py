@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from farr.figures import tables
 from farr.figures.result import MECHANISM, Result, flag_texts
+from farr.figures.units import with_unit
 from farr.questions.states import shortened
 from farr.texts import N_, _
 from protocols.farrsum.parameters import Trust
@@ -72,13 +73,13 @@ def answer_table(answer: Answer, *, suppress: bool = False) -> Table:
     return tables.table(headers, list(zip(*columns, strict=True)), numbers=numbers)
 
 
-def figures(estimates: list[Estimate]) -> list[str]:
+def figures(estimates: list[Estimate], *, marks: bool = True) -> list[str]:
     """Return a column of figures in one form: ``value ± half-width`` where that says it all, else with both ends."""
     even = all(_is_symmetric(each) for each in estimates if not each.below)
     return [
         f"<{each.below}"
         if each.below
-        else _figure(each, even=even) + _total(each) + "".join(f" {MARKS[flag]}" for flag in each.flags)
+        else _figure(each, even=even) + _total(each) + "".join(f" {MARKS[flag]}" for flag in each.flags if marks)
         for each in estimates
     ]
 
@@ -108,19 +109,22 @@ def footnotes(result: Result) -> list[str]:
 
 
 def _heading(column: AnswerColumn) -> str:
-    return f"{column.name} [{column.unit}]" if column.unit and column.unit != "rows" else column.name
+    return with_unit(column.name, column.unit)
 
 
 def _figure(estimate: Estimate, *, even: bool) -> str:
     if estimate.value is None:
         return _("undefined")
     if estimate.low is None or estimate.high is None:
-        return _("{value} (unbounded)").format(value=number(estimate.value, max(1e-9, abs(estimate.value) / 10)))
+        written = number(estimate.value, _step(max(1e-9, abs(estimate.value) / 10), estimate.value))
+        # The figures of a test have no interval, and so no flag for the want of one.
+        return written if estimate.reliability == FREE else _("{value} (unbounded)").format(value=written)
     half = (estimate.high - estimate.low) / 2
+    step = _step(half, estimate.value, estimate.low, estimate.high)
     if even:
-        return f"{number(estimate.value, half)} ± {number(half, half)}" if half else number(estimate.value, 0)
+        return f"{number(estimate.value, step)} ± {number(half, step)}" if half else number(estimate.value, 0)
     return _("{value} ({low} to {high})").format(
-        value=number(estimate.value, half), low=number(estimate.low, half), high=number(estimate.high, half)
+        value=number(estimate.value, step), low=number(estimate.low, step), high=number(estimate.high, step)
     )
 
 
@@ -128,8 +132,13 @@ def _total(estimate: Estimate) -> str:
     """Return the interval that allows for sampling too, in brackets; empty where there is none."""
     if estimate.total_low is None or estimate.total_high is None:
         return ""
-    half = (estimate.total_high - estimate.total_low) / 2
-    return f" [{number(estimate.total_low, half)}, {number(estimate.total_high, half)}]"
+    step = _step((estimate.total_high - estimate.total_low) / 2, estimate.total_low, estimate.total_high)
+    return f" [{number(estimate.total_low, step)}, {number(estimate.total_high, step)}]"
+
+
+def _step(error: float, *values: float) -> float:
+    """Return the error for ``number``; 0 where all values are whole, as ranks and quantiles of whole numbers are."""
+    return 0.0 if all(value.is_integer() for value in values) else error
 
 
 def _is_symmetric(estimate: Estimate) -> bool:

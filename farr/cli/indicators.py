@@ -10,7 +10,7 @@ import click
 import typer
 
 from farr.cli import output
-from farr.cli.options import AsJson, Home, Patience, Progress, Purpose, Reason
+from farr.cli.options import AsJson, Feared, Home, IfLate, Patience, Progress, Purpose, Reason
 from farr.questions.late import Late
 from farr.texts import N_, _
 from protocols.farrsum.parameters import Trust
@@ -136,15 +136,8 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help=N_("Pay for a new answer although a released one would serve."))
     ] = False,
-    trust: Annotated[
-        Trust, typer.Option(help=N_("How many hospitals are feared to collude; hospitals' policies set a floor."))
-    ] = Trust.THIRD,
-    late: Annotated[
-        Late,
-        typer.Option(
-            help=N_("What to do if hospitals have not loaded the whole period: stop, ask, or leave them out.")
-        ),
-    ] = Late.STOP,
+    trust: Feared = Trust.THIRD,
+    late: IfLate = Late.STOP,
     purpose: Purpose = "",
     reason: Reason = "",
     patience: Patience = "1d",
@@ -152,7 +145,10 @@ def run(
         float | None, typer.Option(min=0.1, metavar="S", help=N_("Wait at most S seconds; the request goes on."))
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=N_("Also draw each indicator: FILE-NAME.png, or .svg or .pdf."))
+        Path | None,
+        typer.Option(
+            metavar="FILE", help=N_("Also draw it: of several indicators each in FILE-NAME.png, or .svg or .pdf.")
+        ),
     ] = None,
     export: Annotated[
         Path | None, typer.Option(metavar="FILE", help=N_("Also write the figures as .csv, .xlsx, .parquet or .json."))
@@ -163,8 +159,9 @@ def run(
     """Ask for indicators, or say what asking would cost."""
     from farr import connect
     from farr.cli import indicator_pages
-    from farr.cli.showing import Wanted
+    from farr.cli.showing import Wanted, draw
     from farr.cli.waiting import Waiting
+    from farr.errors import FarrError
     from farr.packs.indicator_report import report_of
     from farr.packs.indicators import Run, Scope, reason_of, round_of
     from farr.packs.signed_packs import trusted
@@ -209,16 +206,23 @@ def run(
         with Waiting(wanted=progress, as_json=as_json) as waiting:
             result = federation.ask(asked.question, terms, timeout=timeout, told=waiting.told)
     report = report_of(asked, result, held.signer)
-    if export is not None and export.suffix == ".csv":
-        export.write_bytes(report.to_csv())
-    elif export is not None:
-        result.export(export)
-    if plot is not None:
-        result.plot(plot)
-    if as_json:
-        output.as_json(report.to_plain())
-    else:
+    # Where a picture cannot be made, the figures, which were paid for, are printed before that is said.
+    failed = None
+    try:
+        if export is not None and export.suffix.lower() == ".csv":
+            export.write_bytes(report.to_csv())
+        elif export is not None:
+            result.export(export)
+        if plot is not None:
+            draw(result, plot)
+    except FarrError as error:
+        failed = error
+    if not as_json:
         indicator_pages.report(report)
+    elif failed is None:
+        output.as_json(report.to_plain())
+    if failed is not None:
+        raise failed
 
 
 @app.command(help=N_("Check that a pack can be read and asked.\n\n\b\n  farr indicators check monthly.toml"))

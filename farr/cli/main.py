@@ -18,6 +18,7 @@ import typer.core
 import typer.main
 
 from farr import texts
+from farr.cli import help_pages
 from farr.texts import N_, _
 
 ASK, HOSPITALS, RUN = N_("Ask"), N_("Hospitals and members"), N_("Try out")
@@ -202,9 +203,10 @@ def _translate(command: click.Command) -> None:
     for name in ("help", "short_help", "epilog"):
         if text := getattr(command, name, None):
             setattr(command, name, _(text))
+    command.format_help = help_pages.whole(command.format_help)  # type: ignore[assignment,method-assign]
     for parameter in command.params:
         if isinstance(parameter, (typer.core.TyperOption, typer.core.TyperArgument)) and parameter.help:
-            parameter.help = _(parameter.help)
+            parameter.help = help_pages.literal(_(parameter.help))
     if isinstance(command, click.Group) and not isinstance(command, Commands):
         for inner in command.commands.values():
             _translate(inner)

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from farr.figures.methods import Method
+from farr.questions.late import Late
 from farr.texts import N_
+from protocols.farrsum.parameters import Trust
 
 Home = Annotated[
     Path | None,
@@ -51,7 +53,30 @@ Export = Annotated[
 
 AlarmMethod = Annotated[
     Method | None,
-    typer.Option("--alarms", help=N_("Judge each period of an answer by time alone."), show_default=False),
+    typer.Option(
+        "--alarms",
+        metavar="METHOD",
+        help=N_("Judge each period of an answer by time alone: ears-c1, ears-c2, ears-c3, cusum or farrington."),
+        show_default=False,
+    ),
+]
+
+Feared = Annotated[
+    Trust,
+    typer.Option(
+        "--trust",
+        metavar="LEVEL",
+        help=N_("How many hospitals are feared to collude: none, one-fifth, one-third; their policies set a floor."),
+    ),
+]
+
+IfLate = Annotated[
+    Late,
+    typer.Option(
+        "--late",
+        metavar="HOW",
+        help=N_("If hospitals have not loaded the whole period: stop, ask, or leave-out to ask the others."),
+    ),
 ]
 
 Purpose = Annotated[

@@ -13,7 +13,9 @@ from farr.cli.options import (
     AsJson,
     ByResidence,
     Export,
+    Feared,
     Home,
+    IfLate,
     Patience,
     Plot,
     Progress,
@@ -27,6 +29,7 @@ from protocols.farrsum.parameters import Trust
 
 if TYPE_CHECKING:
     from farr.client import Federation
+    from farr.figures.methods import Method
     from farr.questions.asking import Asking, Terms
     from queries.agreed.catalogue import Catalogue
 
@@ -78,16 +81,8 @@ def query(
     fresh: Annotated[
         bool, typer.Option("--fresh", help=N_("Pay for a new answer although a released one would serve."))
     ] = False,
-    trust: Annotated[
-        Trust,
-        typer.Option(help=N_("How many hospitals are feared to collude; hospitals' policies set a floor.")),
-    ] = Trust.THIRD,
-    late: Annotated[
-        Late,
-        typer.Option(
-            help=N_("What to do if hospitals have not loaded the whole period: stop, ask, or leave them out.")
-        ),
-    ] = Late.STOP,
+    trust: Feared = Trust.THIRD,
+    late: IfLate = Late.STOP,
     suppress: Annotated[
         bool, typer.Option("--suppress", help=N_("Show — where the noise is more than a third of the figure."))
     ] = False,
@@ -125,12 +120,20 @@ def query(
         if dry_run:
             foresee(federation, federation.estimate(text, terms, rows_per_patient=rows_per_patient), as_json=as_json)
             return
+        if alarms is not None:
+            _rehearse(federation, text, terms, rows_per_patient, alarms)
         if not wait:
             _submit(federation, text, terms, rows_per_patient, as_json=as_json)
             return
         with Waiting(wanted=progress, as_json=as_json) as waiting:
             result = federation.ask(text, terms, rows_per_patient=rows_per_patient, timeout=timeout, told=waiting.told)
     show(result, wanted, as_json=as_json, suppress=suppress)
+
+
+def _rehearse(federation: Federation, text: str, terms: Terms, rows: int | None, method: Method) -> None:
+    from farr.figures.alarms import rehearse
+
+    rehearse(federation.estimate(text, terms, rows_per_patient=rows), federation.catalogue, method)
 
 
 def foresee(federation: Federation, asking: Asking, *, as_json: bool) -> None:

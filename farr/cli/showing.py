@@ -61,7 +61,7 @@ def show(result: Result, wanted: Wanted, *, as_json: bool, suppress: bool = Fals
         if wanted.alarms is not None:
             judged = result.alarms(wanted.alarms)
         if wanted.plot is not None:
-            _plot(result, wanted.plot, wanted.alarms)
+            draw(result, wanted.plot, wanted.alarms)
     except (FarrError, QueryError) as error:
         failed = error
     if as_json and failed is None:
@@ -118,7 +118,7 @@ def _alarms(alarms: Alarms) -> None:
         output.line(translate(alarms.warning))
 
 
-def _plot(result: Result, path: Path, alarms: Method | None) -> None:
+def draw(result: Result, path: Path, alarms: Method | None = None) -> None:
     """Write the picture; of several tables one each, with the title in the name."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("default")

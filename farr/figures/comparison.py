@@ -246,6 +246,8 @@ class _Matching:
             )
         if self.total and not (one.total and two.total):
             return _("it has no interval with the sampling error")
+        if one.bounds is None or two.bounds is None:
+            return _("a file does not say where its intervals are cut: save the answer anew")
         if all(each.low is None and each.high is None for each in (*_estimates(mine, name), *_estimates(other, name))):
             return _("it has no interval")
         return ""
@@ -260,18 +262,17 @@ class _Matching:
     ) -> ComparedFigure:
         one, two = _estimates(mine, name), _estimates(other, name)
         pairs = [(one[here], two[there]) for _codes, (here, there) in matched]
-        noises = self.earlier.noise_of(mine, name), self.later.noise_of(other, name)
+        columns = _column(mine, name), _column(other, name)
         before, after = (
-            [uncut(each, linear=noise is not None, total=self.total) for each in column]
-            for column, noise in zip(zip(*pairs, strict=True), noises, strict=True)
+            [uncut(each, column.bounds if column else None, total=self.total) for each in figures]
+            for column, figures in zip(columns, zip(*pairs, strict=True), strict=True)
         )
         changes = compare_columns(before, after, scale=scale, confidence=self.earlier.confidence, jointly=self.jointly)
         cells = tuple(
             ComparedCell(keys=codes, earlier=early, later=late, change=change)
             for (codes, _rows), (early, late), change in zip(matched, pairs, changes, strict=True)
         )
-        column = _column(mine, name)
-        return ComparedFigure(name=name, unit=column.unit if column else "", scale=scale, cells=cells)
+        return ComparedFigure(name=name, unit=columns[0].unit if columns[0] else "", scale=scale, cells=cells)
 
 
 def _saved(answer: Result | Saved | str | Path) -> Saved:

@@ -11,6 +11,7 @@ from farr.cli.figures import figures, number
 from farr.figures import tables
 from farr.figures.comparison import ComparedCell, ComparedFigure, ComparedTable, Comparison
 from farr.figures.saved import Saved
+from farr.figures.units import with_unit
 from farr.texts import N_, _
 from queries.answers.figures import Estimate
 from queries.series.change import Change, Verdict
@@ -177,7 +178,7 @@ def _columns() -> tuple[str, str, str, str, str]:
 
 
 def _heading(figure: ComparedFigure) -> str:
-    return f"{figure.name} [{figure.unit}]" if figure.unit and figure.unit != "rows" else figure.name
+    return with_unit(figure.name, figure.unit)
 
 
 def _texts(figure: ComparedFigure, *, total: bool) -> list[tuple[str, str, str, str]]:

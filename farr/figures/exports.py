@@ -74,13 +74,13 @@ def to_csv(result: Result) -> bytes:
     tests/farr/test_exports.py::test_no_text_of_a_csv_is_a_formula.
     """
     found = flat(result, units=True)
-    source = _source(result)
+    source = source_of(result)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([_guarded(name) for name in (*found.names, *source)])
+    writer.writerow([guarded(name) for name in (*found.names, *source)])
     for row in found.rows:
         values = (*(row.get(name) for name in found.names), *source.values())
-        writer.writerow([_guarded(value) if isinstance(value, str) else value for value in values])
+        writer.writerow([guarded(value) if isinstance(value, str) else value for value in values])
     return BYTE_ORDER_MARK + text.getvalue().encode()
 
 
@@ -138,7 +138,8 @@ FORMATS: Mapping[str, Callable[[Result], bytes]] = {
 """By the ending of a file's name."""
 
 
-def _source(result: Result) -> dict[str, Value]:
+def source_of(result: Result) -> dict[str, Value]:
+    """Return where an answer comes from, as columns of a CSV."""
     released = datetime.fromtimestamp(result.released_at, UTC)
     return {
         "farr_release": result.release,
@@ -150,7 +151,8 @@ def _source(result: Result) -> dict[str, Value]:
     }
 
 
-def _guarded(text: str) -> str:
+def guarded(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

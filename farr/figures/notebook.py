@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from farr.cli.figures import MARKS, figures, footnotes, number
 from farr.figures.result import flag_texts
+from farr.figures.units import with_unit
 from farr.texts import _
 from queries.answers.answer import Answer, AnswerColumn
 from queries.answers.figures import SUPPRESS, Estimate
@@ -49,7 +50,7 @@ def _table(answer: Answer) -> str:
 
 
 def _heading(column: AnswerColumn) -> str:
-    return f"{column.name} [{column.unit}]" if column.unit and column.unit != "rows" else column.name
+    return with_unit(column.name, column.unit)
 
 
 def _column(answer: Answer, place: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Released intervals as comparisons need them: an end that stands at a public bound is open, since it was cut there."""
+"""Released intervals as comparisons need them: an end that was cut to a public bound is open."""
 
 from __future__ import annotations
 
@@ -7,34 +7,24 @@ import math
 from queries.answers.figures import Estimate
 from queries.series.change import Figure
 
-PUBLIC_DIGITS = 9
-"""An end of an interval that has no more digits than this is taken for a public bound; one that was computed from noise
-has all that a float has, but for one in ten million."""
 
+def uncut(figure: Estimate, bounds: tuple[float, float] | None, *, total: bool = False) -> Figure:
+    """Return a figure with an interval that is nowhere cut: an end that stands at one of its column's bounds is open.
 
-def uncut(figure: Estimate, *, linear: bool, total: bool = False) -> Figure:
-    """Return a figure with an interval that is nowhere cut to public bounds: an end that may be one is taken for open.
-
-    A released interval of a mean or a share ends at the column's bounds, and an arm that was cut short would make the
-    difference of two figures look surer than it is. ``linear``: counts and sums, which are never cut. Where value and
-    both ends are public values (quantiles, ranks), the figure has no others, and nothing was cut.
+    A released interval of a mean or a share ends at public bounds where its value may lie beyond them, and an arm that
+    was cut short would make the difference of two figures look surer than it is. ``bounds``: those of
+    ``AnswerColumn.bounds``; where nobody says, both ends are open.
 
     Guarantee: no arm is shorter than the noise's. Test:
     tests/farr/test_comparison.py::test_an_end_that_was_cut_to_a_bound_is_open.
     """
-    ends = (figure.total_low, figure.total_high) if total else (figure.low, figure.high)
-    low = -math.inf if ends[0] is None else ends[0]
-    high = math.inf if ends[1] is None else ends[1]
-    value = math.nan if figure.value is None else figure.value
-    if math.isnan(value):
+    low, high = (figure.total_low, figure.total_high) if total else (figure.low, figure.high)
+    if figure.value is None or bounds is None:
+        value = math.nan if figure.value is None else figure.value
         return Figure(value=value, low=-math.inf, high=math.inf)
-    if not (linear or (_is_public(value) and _is_public(low) and _is_public(high) and low <= value <= high)):
-        # Sampling moves both ends or none: an end that alone stays where the noise's was stands at a bound.
-        stays = figure.total_low == figure.low, figure.total_high == figure.high
-        low = -math.inf if _is_public(low) or value < low or (stays[0] and not stays[1]) else low
-        high = math.inf if _is_public(high) or value > high or (stays[1] and not stays[0]) else high
-    return Figure(value=value, low=low, high=high)
-
-
-def _is_public(number: float) -> bool:
-    return math.isfinite(number) and float(f"{number:.{PUBLIC_DIGITS}g}") == number
+    # An end that the value is beyond is no arm either.
+    return Figure(
+        value=figure.value,
+        low=low if low is not None and bounds[0] < low <= figure.value else -math.inf,
+        high=high if high is not None and figure.value <= high < bounds[1] else math.inf,
+    )

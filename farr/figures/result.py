@@ -55,7 +55,7 @@ class Privacy:
     masks: str
     """How the uploads were hidden from the coordinator and from other hospitals."""
     noise_sd: Mapping[str, float | None]
-    """By column, the standard deviation of the noise in each figure; None where it varies from row to row."""
+    """By column, the standard deviation of the noise in each figure but subtotals; None where it varies by row."""
 
     @property
     def honest(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,18 +40,12 @@ class Saved:
     """Seconds since 1970, UTC."""
     confidence: float
     """Of the intervals."""
-    noise_sd: Mapping[str, float | None]
-    """By column (``title: column`` where there are several tables), the noise; None where it varies."""
     rows: int
     """Most rows of one patient that entered."""
     hospitals: frozenset[str]
     """Those whose records are in the figures."""
     verified: bool
     """Whether the figures were computed here from a signed release; those of a file are whatever it says."""
-
-    def noise_of(self, answer: Answer, column: str) -> float | None:
-        """Return the standard deviation of the noise in a column; None where it varies from row to row."""
-        return self.noise_sd.get(f"{answer.title}: {column}" if answer.title else column)
 
 
 def of_result(result: Result) -> Saved:
@@ -64,7 +57,6 @@ def of_result(result: Result) -> Saved:
         digest=result.digest,
         released_at=result.released_at,
         confidence=CONFIDENCE,
-        noise_sd=result.privacy.noise_sd,
         rows=result.privacy.rows,
         hospitals=frozenset(result.sites.answered),
         verified=True,
@@ -93,23 +85,27 @@ def _read(plain: Any) -> Saved:
     if not tables:
         raise ValueError("no table")
     return Saved(
-        answers=tuple(_table(each) for each in tables),
+        answers=tuple(_table(each, privacy["noise_sd"]) for each in tables),
         statement=_text(plain["statement"]),
         release=_text(release["id"]),
         digest=_text(release["digest"]),
         released_at=_whole(release["released_at"]),
         confidence=_confidence(privacy),
-        noise_sd={_text(name): _number(sd) for name, sd in privacy["noise_sd"].items()},
         rows=_whole(privacy["rows_per_patient"]),
         hospitals=frozenset(map(_text, plain["sites"]["names"])),
         verified=False,
     )
 
 
-def _table(plain: Any) -> Answer:
+def _table(plain: Any, noise_sd: Any) -> Answer:
+    title = _text(plain["title"])
     columns = tuple(
         AnswerColumn(
-            name=_text(each["name"]), kind=_kind(each["kind"]), unit=_text(each["unit"]), total=each["total"] is True
+            name=_text(each["name"]),
+            kind=_kind(each["kind"]),
+            unit=_text(each["unit"]),
+            total=each["total"] is True,
+            bounds=_bounds(each, _number(noise_sd.get(f"{title}: {each['name']}" if title else each["name"]))),
         )
         for each in plain["columns"]
     )
@@ -123,7 +119,6 @@ def _table(plain: Any) -> Answer:
         for name, each in plain["labels"].items()
     }
     flags = tuple(each["code"] for each in plain["flags"] if each["code"] in FLAGS)
-    title = _text(plain["title"])
     return Answer(columns=columns, rows=rows, labels=labels, flags=flags, hidden=_whole(plain["hidden"]), title=title)
 
 
@@ -140,6 +135,15 @@ def _names(column: AnswerColumn) -> list[str]:
         return [column.name]
     endings = ("", "_low", "_high", *(("_total_low", "_total_high") if column.total else ()))
     return [column.name + ending for ending in endings]
+
+
+def _bounds(column: Any, noise_sd: float | None) -> tuple[float, float] | None:
+    """Return what a column's intervals are cut to; None where the file does not say."""
+    if "bounds" in column:
+        low, high = map(_number, column["bounds"])
+        return -math.inf if low is None else low, math.inf if high is None else high
+    # Files of earlier versions do not say. What has the same noise in every row is a count or a sum: nothing cuts it.
+    return None if noise_sd is None else (-math.inf, math.inf)
 
 
 def _confidence(privacy: Any) -> float:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
     from rich.status import Status
     from rich.table import Table
 
@@ -38,11 +38,17 @@ def console(stream: TextIO | None = None) -> Console:
 
 
 def table(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = (), tight: bool = False
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numbers: Sequence[int] = (),
+    whole: Sequence[int] = (),
+    tight: bool = False,
 ) -> Table:
     """Return a table of texts; the columns at the positions ``numbers`` are set to the right.
 
-    ``tight``: for one with many columns, which then fits on a narrow terminal.
+    ``whole``: columns of short texts of known length, such as days, in which no line is broken; where there is little
+    room the others give way. ``tight``: for one with many columns, which then fits on a narrow terminal.
     """
     from rich import box
     from rich.table import Table
@@ -53,7 +59,8 @@ def table(
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", collapse_padding=tight
     )  # fmt: skip
     for position, header in enumerate(headers):
-        drawn.add_column(Text(visible(header)), justify="right" if position in numbers else "left", overflow="fold")
+        side: JustifyMethod = "right" if position in numbers else "left"
+        drawn.add_column(Text(visible(header)), justify=side, overflow="fold", no_wrap=position in whole)
     for row in rows:
         drawn.add_row(*(Text(visible(cell)) for cell in row))
     return drawn

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from farr.figures import exports
 from farr.figures.result import Result, plain_units
 from farr.packs.indicators import Round
 from farr.questions.foreseeing import SUPPRESS, display_of
@@ -79,7 +80,13 @@ class Report:
         }  # fmt: skip
 
     def to_csv(self) -> bytes:
-        """Return one line for each figure, in UTF-8 with a byte order mark, by which spreadsheets know the encoding."""
+        """Return one line for each figure, with where it comes from, as ``farr.figures.exports.to_csv`` does.
+
+        Figures not to be shown are left empty.
+
+        Guarantee: no cell is taken for a formula, whatever a pack calls its indicators. Test:
+        tests/farr/test_indicator_values.py::test_figures_are_shown_by_their_rule_and_kept_in_json.
+        """
         names = (
             "number",
             "name",
@@ -93,9 +100,14 @@ class Report:
             "total_high",
             "display",
         )
+        source = {
+            "farr_pack": self.asked.pack.title,
+            "farr_scope": self.asked.scope.written,
+            **exports.source_of(self.result),
+        }
         text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(names)
+        writer = csv.writer(text, lineterminator="\r\n")
+        writer.writerow((*names, *source))
         for each in self.reported:
             indicator = each.indicator
             for figure in each.figures:
@@ -103,8 +115,9 @@ class Report:
                 ends = (found.value, found.low, found.high, found.total_low, found.total_high)
                 shown = (None,) * len(ends) if figure.display == SUPPRESS else ends
                 label, unit = (text_of.in_language(language()) for text_of in (indicator.label, indicator.unit))
-                writer.writerow((indicator.number, indicator.name, label, unit, group, *shown, figure.display))
-        return b"\xef\xbb\xbf" + text.getvalue().encode()
+                line = (indicator.number, indicator.name, label, unit, group, *shown, figure.display, *source.values())
+                writer.writerow([exports.guarded(cell) if isinstance(cell, str) else cell for cell in line])
+        return exports.BYTE_ORDER_MARK + text.getvalue().encode()
 
 
 def report_of(asked: Round, result: Result, signer: str) -> Report:
@@ -117,10 +130,13 @@ def report_of(asked: Round, result: Result, signer: str) -> Report:
 
 
 def relative_of(estimate: Estimate) -> float | None:
-    """Return half the noise-only interval over the figure; None where either is unknown."""
-    if not estimate.value or estimate.low is None or estimate.high is None:
+    """Return the half-width of the noise over the figure; None where either is unknown.
+
+    Not that of the interval, which may be cut: of a share that noise took far below zero hardly any of it is left.
+    """
+    if not estimate.value or estimate.deviation is None or estimate.low is None or estimate.high is None:
         return None
-    return (estimate.high - estimate.low) / 2 / abs(estimate.value)
+    return NORMAL_95 * estimate.deviation / abs(estimate.value)
 
 
 def _figures(indicator: Indicator, answer: Answer) -> Iterator[Figure]:

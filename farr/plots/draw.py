@@ -73,13 +73,6 @@ def alarm_picture(result: Result, alarms: Alarms, column: str | None = None) -> 
         return sheet.finished(figure, heading(result, answer, script), drawn, script)
 
 
-def graph_picture(result: Result, graph: Graph) -> Picture:
-    """Return the picture of a graph that ``farr.figures.graph.graph_of`` made of an answer."""
-    script = fonts.script()
-    with script.in_use():
-        return _graph(graph, heading(result, result.answer, script), script)
-
-
 def heading(result: Result, answer: Answer, script: Script) -> Heading:
     """Return the title of a picture, and where its figures come from."""
     question = " ".join(result.statement.split())

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from farr.cli.figures import figures, number
+from farr.figures.units import in_words
 from farr.plots.fonts import Script
 from farr.texts import N_
 from queries.answers.answer import AnswerColumn
 from queries.answers.figures import Estimate
 
-UNITS = {"rows": N_("rows"), "patients": N_("patients")}
-"""Units that Farr gives itself."""
-
 
 def axis_title(column: AnswerColumn, script: Script) -> str:
     """Return a column's name with its unit."""
     name = script.name(column.name, script.say(N_("figure")))
-    unit = script.say(UNITS[column.unit]) if column.unit in UNITS else script.name(column.unit)
+    unit = script.name(in_words(column.unit), column.unit)
     return f"{name} [{unit}]" if column.unit and column.unit != column.name else name
 
 
 def written(found: Sequence[Estimate]) -> Iterator[str]:
     """Yield each figure with its half-width or interval, without marks."""
-    plain = [Estimate(value=each.value, low=each.low, high=each.high, flags=(), below=each.below) for each in found]
-    yield from figures(plain)
+    yield from figures([replace(each, total_low=None, total_high=None) for each in found], marks=False)
 
 
 def short(figure: Estimate) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from types import MappingProxyType
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from queries.agreed.catalogue import Catalogue
 from queries.agreed.scales import scale_of
 from queries.answers.estimates import Estimates, estimates
-from queries.answers.figures import FLAGS, Estimate, rows_of, terms_of
+from queries.answers.figures import FLAGS, Estimate, estimate, rows_of, terms_of
 from queries.answers.quantity import Floats
 from queries.asked.plan import Plan
 from queries.asked.select import select
@@ -46,6 +47,9 @@ class AnswerColumn:
     """Of keys, what the codes are, see ``queries.agreed.scales``."""
     positive: bool = False
     """Of estimates, whether public facts alone say that exact figures are not below zero."""
+    bounds: tuple[float, float] | None = None
+    """Of estimates, the public bounds that intervals are cut to and values are not, infinite where there are none; None
+    where nobody says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,8 @@ class Answer:
     def to_plain(self) -> dict[str, object]:
         """Return it as JSON can hold it: columns, rows as ``{x, x_low, x_high}``, flags with the cells they are on.
 
-        Figures whose column has ``total`` have ``x_total_low`` and ``x_total_high`` too.
+        Figures whose column has ``total`` have ``x_total_low`` and ``x_total_high`` too. A column's ``bounds`` are what
+        its intervals are cut to, null where there are none.
         """
         marked: dict[str, list[dict[str, object]]] = {code: [] for code in self.flags}
         rows: list[dict[str, object]] = []
@@ -94,9 +99,7 @@ class Answer:
             rows.append(plain)
         return {
             "title": self.title,
-            "columns": [
-                {"name": each.name, "kind": each.kind, "unit": each.unit, "total": each.total} for each in self.columns
-            ],
+            "columns": [_plain(column) for column in self.columns],
             "rows": rows,
             "labels": {name: dict(labels) for name, labels in self.labels.items()},
             "flags": [{"code": code, "text": FLAGS[code], "cells": cells} for code, cells in marked.items()],
@@ -155,6 +158,11 @@ def with_small_cells(answer: Answer, least: int) -> Answer:
     return replace(answer, rows=rows, flags=tuple(code for code in FLAGS if code in seen))
 
 
+def _plain(column: AnswerColumn) -> dict[str, object]:
+    bounds = {} if column.bounds is None else {"bounds": [end if isfinite(end) else None for end in column.bounds]}
+    return {"name": column.name, "kind": column.kind, "unit": column.unit, "total": column.total, **bounds}
+
+
 def _marked(cell: str | Estimate, least: int) -> str | Estimate:
     if isinstance(cell, str) or cell.value is None or cell.value >= least:
         return cell
@@ -183,11 +191,19 @@ def _answer(view: View, groupings: Mapping[int, Estimates], language: str) -> An
             columns.append(AnswerColumn(name=output.name, kind="key", unit="", scale=scale_of(rows, output.expression)))
             filled.append([codes[place].code for place in rows.places(output.expression)[shown]])
         else:
-            figures = rows.estimates(output.expression, shown)
-            total = any(figure.total_low is not None for figure in figures)
-            unit = groupings[-1].unit_of(output.expression)
+            numbers = rows.numbers(output.expression)
             positive = groupings[-1].never_negative(output.expression)
-            columns.append(AnswerColumn(name=output.name, kind="estimate", unit=unit, total=total, positive=positive))
+            figures = [estimate(numbers, int(row), positive=positive) for row in shown]
+            columns.append(
+                AnswerColumn(
+                    name=output.name,
+                    kind="estimate",
+                    unit=groupings[-1].unit_of(output.expression),
+                    total=any(figure.total_low is not None for figure in figures),
+                    positive=positive,
+                    bounds=numbers.bounds,
+                )
+            )
             filled.append(figures)
     lines = tuple(AnswerRow(cells=cells_of) for cells_of in zip(*filled, strict=True))
     seen = {flag for row in lines for cell in row.cells if isinstance(cell, Estimate) for flag in cell.flags}

@@ -20,6 +20,7 @@ from queries.cost.tally import PatientCount, ProductSum, StepSum, Tally, UpdateS
 from queries.errors import PlanError
 from queries.statistics import STATISTICS
 from queries.statistics.interface import Sums
+from queries.statistics.share import binomial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,16 +137,12 @@ def _terms(aggregate: Aggregate) -> set[object]:
 
 
 def _share(top: Quantity, bottom: Quantity) -> Quantity:
-    """Divide a count by the count that it is a part of, times a public number; sampling: the binomial law."""
-    found = top / bottom
-    if top.sampling is None:
-        return found
+    """Divide a count by the count that it is a part of, times a public number; sampling: as of SHARE."""
+    # A count is read from one block, and by how much it was multiplied is the slope by that block.
+    (factor,) = top.slopes.values()
     with np.errstate(divide="ignore", invalid="ignore"):
-        # A scaled Poisson count has variance factor squared times itself: that gives the factor back.
-        factor = np.where(top.value > 0, top.sampling / np.where(top.value > 0, top.value, 1.0), 0.0)
-        share = np.clip(np.where(factor > 0, found.value / factor, 0.0), 0.0, 1.0)
-        sampling = np.where(bottom.value > 0, factor**2 * share * (1 - share) / bottom.value, np.nan)
-    return replace(found, sampling=sampling)
+        sampling = factor**2 * binomial(top.value / factor, bottom.value)
+    return replace(top / bottom, sampling=sampling)
 
 
 def _scaled(operator: str, left: Quantity | Finding, right: Quantity | Finding) -> Finding:

@@ -58,6 +58,8 @@ class Estimate:
     """Lower end of the 95 % interval that allows for noise and sampling; None where there is none."""
     total_high: float | None = None
     """Upper end."""
+    deviation: float | None = None
+    """Standard deviation of the noise, by which a figure is judged: an interval may be cut; None where unknown."""
     below: int = 0
     """Above 0: a count that lies below this, which pages show as ``<below``; the value stays what was released."""
 
@@ -87,6 +89,8 @@ class Numbers:
     """Whether the interval is a delta-method approximation."""
     tested: bool
     """Whether the figures belong to a test and have no interval."""
+    bounds: tuple[float, float]
+    """Public bounds that intervals were cut to and values were not; infinite where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +147,7 @@ class Rows:
             deviation=np.concatenate([each.deviation for each in read]),
             approximate=any(each.approximate for each in read),
             tested=any(each.tested for each in read),
+            bounds=(max(each.bounds[0] for each in read), min(each.bounds[1] for each in read)),
         )
 
     def _numbers(self, expression: Expression, read: Estimates) -> Numbers:
@@ -164,6 +169,7 @@ class Rows:
                 deviation=laid(found.deviation()),
                 approximate=not found.exact and not found.tested,
                 tested=found.tested,
+                bounds=found.bounds,
             )
         low, high = found.interval()
         total = found.total_interval()
@@ -171,18 +177,13 @@ class Rows:
             value=laid(found.value),
             low=laid(low),
             high=laid(high),
-            # A plain count or sum is about the records themselves: its sampling error serves quotients only.
+            # A plain count or sum is about the records themselves.
             total=None if total is None or found.linear else (laid(total[0]), laid(total[1])),
             deviation=laid(np.sqrt(found.variance())),
             approximate=not found.linear and found.ratio is None,
             tested=False,
+            bounds=found.bounds,
         )
-
-    def estimates(self, expression: Expression, shown: NDArray[np.intp]) -> list[Estimate]:
-        """Return an expression's figures in the rows that are shown, with flags."""
-        numbers = self.numbers(expression)
-        positive = self.groupings[0].never_negative(expression)
-        return [_estimate(numbers, int(row), positive=positive) for row in shown]
 
 
 def rows_of(view: View, groupings: Mapping[int, Estimates]) -> Rows:
@@ -214,15 +215,23 @@ def _axis(term: AggregateTerm, read: Estimates) -> tuple[Code, ...]:
     return STATISTICS[aggregate.statistic].axis(aggregate, read.setting(term.part), term.reading)
 
 
-def _estimate(numbers: Numbers, row: int, *, positive: bool) -> Estimate:
+def estimate(numbers: Numbers, row: int, *, positive: bool) -> Estimate:
+    """Return one row's figure with its flags; ``positive``: whether public facts say that it is not below zero."""
     value = _finite(numbers.value[row])
     low, high = _finite(numbers.low[row]), _finite(numbers.high[row])
     total = (None, None) if numbers.total is None else (_finite(numbers.total[0][row]), _finite(numbers.total[1][row]))
-    flags = [] if numbers.tested else [_reliability(value, float(numbers.deviation[row]), (low, high))]
+    deviation = float(numbers.deviation[row])
+    flags = [] if numbers.tested else [_reliability(value, deviation, (low, high))]
     flags += ["negative"] if positive and value is not None and value < 0 else []
     flags += ["approximate"] if numbers.approximate else []
     return Estimate(
-        value=value, low=low, high=high, flags=tuple(filter(None, flags)), total_low=total[0], total_high=total[1]
+        value=value,
+        low=low,
+        high=high,
+        flags=tuple(filter(None, flags)),
+        total_low=total[0],
+        total_high=total[1],
+        deviation=_finite(deviation),
     )
 
 

@@ -27,17 +27,46 @@ class Finding:
     """Whether the figures are of a test (a statistic, a p-value): they have no interval, and that is no defect."""
     exact: bool = False
     """Whether the interval is simulated or exact rather than a delta-method approximation."""
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+    """Public bounds that the true values cannot leave; intervals are cut to them, values never are."""
+    spread: Floats | None = None
+    """Standard deviation of the noise; None: what the noise-only interval, which nothing has cut, amounts to."""
+
+    def within(self, low: float, high: float) -> Finding:
+        """Cut the intervals to public bounds of the true values; how noisy a value is stays what it was."""
+        return replace(
+            self,
+            low=np.clip(self.low, low, high),
+            high=np.clip(self.high, low, high),
+            total_low=None if self.total_low is None else np.clip(self.total_low, low, high),
+            total_high=None if self.total_high is None else np.clip(self.total_high, low, high),
+            bounds=(low, high),
+            spread=self.deviation(),
+        )
 
     def scaled(self, factor: float) -> Finding:
         """Multiply by a public number."""
-        low, high = (self.low * factor, self.high * factor) if factor >= 0 else (self.high * factor, self.low * factor)
-        ends = None if self.total_low is None else self.total_low * factor
-        others = None if self.total_high is None else self.total_high * factor
-        ends, others = (ends, others) if factor >= 0 else (others, ends)
-        return replace(self, value=self.value * factor, low=low, high=high, total_low=ends, total_high=others)
+        low, high = self.low * factor, self.high * factor
+        total_low = None if self.total_low is None else self.total_low * factor
+        total_high = None if self.total_high is None else self.total_high * factor
+        one, other = (bound * factor for bound in self.bounds)
+        if factor < 0:
+            low, high, total_low, total_high, one, other = high, low, total_high, total_low, other, one
+        return replace(
+            self,
+            value=self.value * factor,
+            low=low,
+            high=high,
+            total_low=total_low,
+            total_high=total_high,
+            bounds=(one, other),
+            spread=None if self.spread is None else self.spread * abs(factor),
+        )
 
     def deviation(self) -> Floats:
-        """Return the standard deviation that the noise-only interval amounts to; NaN where there is none."""
+        """Return the standard deviation of the noise; NaN where it is not known."""
+        if self.spread is not None:
+            return self.spread
         with np.errstate(invalid="ignore"):
             found: Floats = (self.high - self.low) / (2 * 1.959963984540054)
         return found

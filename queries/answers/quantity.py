@@ -38,7 +38,7 @@ class Quantity:
     """A number for every cell, with what is known of its error."""
 
     value: Floats
-    """Unbiased (for ratios: consistent) estimates; NaN where a ratio has no positive denominator."""
+    """Unbiased (for ratios: consistent) estimates; NaN where a ratio's denominator is zero."""
     slopes: Mapping[int, Floats]
     """By block, the derivative of the value by that block's entry in the same cell."""
     variances: Mapping[int, float]
@@ -60,11 +60,6 @@ class Quantity:
             slopes={block.index: np.ones_like(block.values)},
             variances={block.index: block.variance},
         )
-
-    @classmethod
-    def of_counts(cls, block: NoisyBlock) -> Quantity:
-        """Return noisy counts; as a sample, a count varies by itself (a Poisson law: rows come independently)."""
-        return replace(cls.of_block(block), sampling=np.maximum(block.values, 0.0))
 
     @classmethod
     def constant(cls, number: float, cells: int) -> Quantity:
@@ -114,7 +109,7 @@ class Quantity:
         return self._combined(other, self.value * other.value, other.value, self.value, linear=linear)
 
     def __truediv__(self, other: Quantity) -> Quantity:
-        """Divide cell by cell; NaN where the denominator is not positive in size."""
+        """Divide cell by cell; NaN where the denominator is zero."""
         with np.errstate(divide="ignore", invalid="ignore"):
             value = np.where(other.value == 0, np.nan, self.value / other.value)
             one, two = 1.0 / other.value, -self.value / other.value**2

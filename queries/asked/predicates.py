@@ -209,12 +209,12 @@ def _interval(column: NumberColumn | DateColumn, low: int | None, high: int | No
     else:
         least, greatest = column.low, column.high
         bounds = f"{float(column.in_units(least)):g} to {float(column.in_units(greatest)):g}"
+    turned = low is not None and high is not None and low > high
     low = least if low is None else max(low, least)
     high = greatest if high is None else min(high, greatest)
     if low > high:
-        raise StatementError(
-            f"no value of {column.name} meets this", remedy=f"write the lower end first, within {bounds}"
-        )
+        remedy = f"write the lower end first, within {bounds}" if turned else f"write values within {bounds}"
+        raise StatementError(f"no value of {column.name} meets this", remedy=remedy)
     # With both ends left out a condition would say nothing; the lower one stays: it still asks for a valid value.
     first = None if low == least and high < greatest else low
     last = None if high == greatest else high

@@ -7,6 +7,7 @@ is refused rather than half understood (sqlglot 30 spells NOT LIKE as an argumen
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,12 @@ from queries.statistics import FUNCTIONS as CALLS
 
 KEY_FUNCTIONS = frozenset({"LEVEL", "BAND", "MONTH_OF_YEAR", "WEEKDAY"})
 """Farr's own functions of groups, which the parser does not know by name; those of statistics are ``CALLS``."""
+
+DATE_FUNCTIONS = ("YEAR", "QUARTER", "MONTH", "WEEK", "DAY")
+"""Functions of groups that the parser knows by name."""
+
+NEAR = 0.75
+"""Likeness (of 1) from which a name counts as a misspelling: a letter left out of five, two exchanged of six."""
 
 _TWO = frozenset({"this", "expression"})
 _ONE = frozenset({"this"})
@@ -151,12 +158,19 @@ def _is_date_literal(node: exp.Cast) -> bool:
     return isinstance(written, exp.Literal) and bool(written.is_string) and node.to.this == exp.DataType.Type.DATE
 
 
+def _meant(written: str) -> str:
+    """Return a remedy for a function that nobody foresaw: the one that it is a misspelling of, else all of them."""
+    known = "COUNT", "SUM", "AVG", *CALLS, *DATE_FUNCTIONS, *KEY_FUNCTIONS
+    near = get_close_matches(written, known, n=1, cutoff=NEAR)
+    return f"did you mean {near[0]}?" if near else FUNCTIONS[""]
+
+
 def _refused(node: exp.Expression, what: str, places: Places) -> StatementError:
     advice = advice_on(node, what)
     if isinstance(node, exp.Func) and "start" in node.meta and (what == "Anonymous" or type(node) not in ALLOWED):
         name = node.meta["start"], node.meta["end"] + 1
         written = places.statement[slice(*name)].upper()
-        remedy = FUNCTIONS.get(written, advice.remedy if advice.known else FUNCTIONS[""])
+        remedy = FUNCTIONS.get(written, advice.remedy if advice.known else _meant(written))
         return places.refusal(name, f"{written} is not a function that Farr answers", remedy)
     if isinstance(node, exp.Func) and not advice.known:
         return places.refusal(places.call(node), advice.message, FUNCTIONS[""])

@@ -154,15 +154,15 @@ class _Means:
         (low, high), (total_low, total_high) = (
             self._moved(value, ends, reach) for ends in (self.ends, self.total_ends)
         )
-        return Finding(value=value, low=low, high=high, total_low=total_low, total_high=total_high, exact=True)
+        found = Finding(value=value, low=low, high=high, total_low=total_low, total_high=total_high, exact=True)
+        return found.within(-reach, reach)
 
     def _moved(self, value: Floats, ends: tuple[Floats, Floats], reach: float) -> tuple[Floats, Floats]:
         below, above = self.mean - ends[0], ends[1] - self.mean
         with np.errstate(invalid="ignore"):
             low = value - np.hypot(below[:, 1:], above[:, :1]).reshape(-1)
             high = value + np.hypot(above[:, 1:], below[:, :1]).reshape(-1)
-        low, high = np.where(np.isnan(low), -reach, low), np.where(np.isnan(high), reach, high)
-        return np.clip(low, -reach, reach), np.clip(high, -reach, reach)
+        return np.where(np.isnan(low), -reach, low), np.where(np.isnan(high), reach, high)
 
     def test(self) -> tuple[Floats, Floats]:
         """Return p-values and statistics, shapes (cells,): t, yes less no, for two groups; F for more."""

@@ -27,8 +27,8 @@ class Count(Statistic):
         return (Block(keys=setting.keys, measure=RowCount(column=aggregate.column), where=aggregate.where),)
 
     def read(self, aggregate: Aggregate, setting: Setting, reading: Reading, sums: Sums) -> Quantity:
-        """Return the noisy counts: unbiased, so possibly negative. Sampling: a Poisson law of independent rows."""
-        return Quantity.of_counts(sums.blocks[0])
+        """Return the noisy counts: unbiased, so possibly negative."""
+        return Quantity.of_block(sums.blocks[0])
 
     def unit(self, aggregate: Aggregate, setting: Setting, reading: Reading) -> str:
         """Return what is counted."""

@@ -106,8 +106,10 @@ class Incidence(Statistic):
         least = np.where(of_one > 0, of_one, np.inf).min(axis=1)
         sampling = distances(np.maximum(rate, 0.0), gamma_ends(rate, spread, of_one.max(axis=1), least))
         total = together(rate, (half, half), sampling)
-        low, high, total_low, total_high = (np.maximum(end, 0.0) for end in (rate - half, rate + half, *total))
-        return Finding(value=rate, low=low, high=high, total_low=total_low, total_high=total_high, exact=True)
+        found = Finding(
+            value=rate, low=rate - half, high=rate + half, total_low=total[0], total_high=total[1], exact=True
+        )
+        return found.within(0.0, np.inf)
 
     def unit(self, aggregate: Aggregate, setting: Setting, reading: Reading) -> str:
         """Return what rates are of."""

@@ -63,8 +63,8 @@ class Lift(Statistic):
         denominator is within the noise of nothing. Sampling: rows fall into cells independently.
         """
         if len(setting.keys) != PAIR:  # a subtotal
-            nothing = np.full(setting.cells, np.nan)
-            return Finding(value=nothing, low=np.zeros(setting.cells), high=np.full(setting.cells, np.inf), exact=True)
+            value, low, high = (np.full(setting.cells, each) for each in (np.nan, 0.0, np.inf))
+            return Finding(value=value, low=low, high=high, total_low=low, total_high=high).within(0.0, np.inf)
         rows, columns = (setting.size(key) for key in setting.keys)
         noise = sums.blocks[0].variance
         both = sums.blocks[0].shaped(rows, columns)
@@ -92,7 +92,8 @@ class Lift(Statistic):
             top, bottom, tuple(each + more for each, more in zip(variances, sampled, strict=True))
         )
         flat = [each.reshape(-1) for each in (value, low, high, total_low, total_high)]
-        return Finding(value=flat[0], low=flat[1], high=flat[2], total_low=flat[3], total_high=flat[4])
+        found = Finding(value=flat[0], low=flat[1], high=flat[2], total_low=flat[3], total_high=flat[4])
+        return found.within(0.0, np.inf)
 
     def never_negative(self, aggregate: Aggregate, setting: Setting, reading: Reading) -> bool:
         """Return True."""
@@ -100,7 +101,7 @@ class Lift(Statistic):
 
 
 def _ratio(top: Floats, bottom: Floats, errors: tuple[Floats, ...]) -> tuple[Floats, Floats, Floats]:
-    """Return top / bottom with the ends of Fieller's interval, cut at 0; ``errors``: variances, then covariance."""
+    """Return top / bottom with the ends of Fieller's interval; ``errors``: variances, then covariance."""
     a = bottom**2 - NORMAL_95**2 * errors[1]
     b = top * bottom - NORMAL_95**2 * errors[2]
     c = top**2 - NORMAL_95**2 * errors[0]
@@ -109,4 +110,4 @@ def _ratio(top: Floats, bottom: Floats, errors: tuple[Floats, ...]) -> tuple[Flo
         root = np.sqrt(np.maximum(b**2 - a * c, 0.0))
         value = np.where(bottom > 0, top / bottom, np.nan)
         low, high = np.where(known, (b - root) / a, 0.0), np.where(known, (b + root) / a, np.inf)
-    return value, np.maximum(low, 0.0), np.maximum(high, 0.0)
+    return value, low, high

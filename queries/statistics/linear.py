@@ -242,7 +242,7 @@ def _explained(fit: Fit) -> Finding:
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.where(fit.about > 0, 1 - fit.residual / fit.about, np.nan)
         half = _Z * np.sqrt(fit.residual_noise)
-    return Finding(value=value, low=np.clip(value - half, 0.0, 1.0), high=np.clip(value + half, 0.0, 1.0))
+    return Finding(value=value, low=value - half, high=value + half).within(0.0, 1.0)
 
 
 def _in_units(fit: Fit, terms: Terms) -> tuple[Floats, Floats, Floats]:

@@ -33,7 +33,7 @@ class Patients(Statistic):
 
     def read(self, aggregate: Aggregate, setting: Setting, reading: Reading, sums: Sums) -> Quantity:
         """Return the noisy number of site-patients: unbiased, so possibly negative."""
-        return Quantity.of_counts(sums.blocks[0])
+        return Quantity.of_block(sums.blocks[0])
 
     def unit(self, aggregate: Aggregate, setting: Setting, reading: Reading) -> str:
         """Return what is counted."""

@@ -211,6 +211,6 @@ def _shares(counts: Floats, whole: Floats, errors: tuple[Floats, ...], spread: f
         sampling = NORMAL_95**2 * share * (1 - share) / np.where(whole > 0, whole, np.nan)
         total_low = np.where(known, value - np.sqrt((value - low) ** 2 + sampling), 0.0)
         total_high = np.where(known, value + np.sqrt((high - value) ** 2 + sampling), 1.0)
-    ends = (np.clip(end, 0.0, 1.0).reshape(-1) for end in (low, high, total_low, total_high))
-    low, high, total_low, total_high = ends
-    return Finding(value=value.reshape(-1), low=low, high=high, total_low=total_low, total_high=total_high, exact=True)
+    flat = [each.reshape(-1) for each in (value, low, high, total_low, total_high)]
+    found = Finding(value=flat[0], low=flat[1], high=flat[2], total_low=flat[3], total_high=flat[4], exact=True)
+    return found.within(0.0, 1.0)

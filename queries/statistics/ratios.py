@@ -167,7 +167,8 @@ def _finding(counts: Floats, variance: float, quotient: _Quotient) -> Finding:
         value = np.where(bottom**2 > Z**2 * of_bottom, value - excess, value)
         total = _total(value, low, high, _sampling(counts, quotient), quotient)
     clear = bool((counts > CLEAR * np.sqrt(variance)).all())
-    return Finding(value=value, low=low, high=high, total_low=total[0], total_high=total[1], exact=clear)
+    found = Finding(value=value, low=low, high=high, total_low=total[0], total_high=total[1], exact=clear)
+    return found.within(quotient.least, quotient.most)
 
 
 def _fieller(
@@ -224,6 +225,5 @@ def _total(value: Floats, low: Floats, high: Floats, sampling: Floats, quotient:
     ends = [value - below, value + above]
     if quotient.logarithmic:
         ends = [np.exp(end) for end in ends]
-    open_ = quotient.least, quotient.most
-    below, above = (np.where(np.isnan(end), limit, end) for end, limit in zip(ends, open_, strict=True))
-    return np.clip(below, *open_), np.clip(above, *open_)
+    below, above = ends
+    return np.where(np.isnan(below), quotient.least, below), np.where(np.isnan(above), quotient.most, above)

@@ -165,7 +165,7 @@ def _root(found: Quantity) -> Finding:
         value = np.where(
             found.value > 0, np.sqrt(found.value) * (1 + np.where(relative < 1 / 9, relative, 0.0) / 8), np.nan
         )
-    return Finding(
+    root = Finding(
         value=value,
         low=np.sqrt(low),
         high=np.sqrt(high),
@@ -173,3 +173,4 @@ def _root(found: Quantity) -> Finding:
         total_high=None if total is None else np.sqrt(total[1]),
         exact=True,
     )
+    return root.within(float(np.sqrt(found.bounds[0])), float(np.sqrt(found.bounds[1])))

@@ -188,15 +188,10 @@ def _finding(value: Floats, noise: Ends, sampling: Ends, *, known: Floats, most:
     ends = [value - noise[0], value + noise[1], *together(value, noise, sampling)]
     if most == np.inf:
         ends = [np.where(known, end, open_) for end, open_ in zip(ends, (0.0, most, 0.0, most), strict=True)]
-    low, high, total_low, total_high = (np.clip(end, 0.0, most) for end in ends)
-    return Finding(
-        value=np.where(known, value, np.nan),
-        low=low,
-        high=high,
-        total_low=total_low,
-        total_high=total_high,
-        exact=True,
-    )
+    low, high, total_low, total_high = ends
+    figures = np.where(known, value, np.nan)
+    found = Finding(value=figures, low=low, high=high, total_low=total_low, total_high=total_high, exact=True)
+    return found.within(0.0, most)
 
 
 # --- strata and weights, of rates over public populations too ---------------------------------------------------

@@ -96,7 +96,9 @@ class Survival(FromExits):
         places = list(_places(aggregate, setting, reading)) if reading.name == AT else slice(None)
         arrays = (found.survival, *found.noise(), *found.total())
         value, low, high, total_low, total_high = (array[:, places].reshape(-1) for array in arrays)
-        return Finding(value=value, low=low, high=high, total_low=total_low, total_high=total_high)
+        spread = np.sqrt(found.variance)[:, places].reshape(-1)
+        figures = Finding(value=value, low=low, high=high, total_low=total_low, total_high=total_high, spread=spread)
+        return figures.within(0.0, 1.0)
 
     def unit(self, aggregate: Aggregate, setting: Setting, reading: Reading) -> str:
         """Return that of the time for a median."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 from farr.figures.result import Result, Sites
@@ -36,9 +37,9 @@ def key(name, scale="code"):
     return AnswerColumn(name=name, kind="key", unit="", scale=scale)
 
 
-def estimate(name, unit="rows", *, total=False, positive=True):
+def estimate(name, unit="rows", *, total=False, positive=True, bounds=(-math.inf, math.inf)):
     """Return a column of figures."""
-    return AnswerColumn(name=name, kind="estimate", unit=unit, total=total, positive=positive)
+    return AnswerColumn(name=name, kind="estimate", unit=unit, total=total, positive=positive, bounds=bounds)
 
 
 def answer(columns, rows, labels=None, *, title=""):

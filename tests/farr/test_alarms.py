@@ -2,15 +2,22 @@
 
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from farr import texts
+from farr import demo, texts
 from farr.errors import FarrError
-from farr.figures.alarms import alarms_of, series_of, to_plain
+from farr.figures.alarms import alarms_of, rehearse, series_of, to_plain
 from farr.figures.methods import Method
+from farr.questions.asking import Terms, prepare
+from queries.agreed.catalogue_file import read_catalogue
+from queries.answers.answer import AnswerRow
+from queries.answers.figures import ALL
 from queries.errors import PlanError
 from queries.series import Alarms, Judged
+from queries.sql import read
 from tests.farr import drawing
 from tests.farr.drawing import answer, estimate, figure, key, result
 
@@ -47,6 +54,39 @@ def test_every_method_finds_the_high_week(method):
             alarms_of(found, method)
         return
     assert "2019-W51" in alarms_of(found, method).raised
+
+
+DEMO = read_catalogue((Path(demo.__file__).parent / "stroke.toml").read_bytes(), "stroke.toml")
+
+
+def rehearsed(figure, group, where, method):
+    """Rehearse a method on what the demo's hospitals would answer."""
+    statement = f"SELECT {group} AS g, {figure} AS n FROM admission WHERE admitted >= '{where}' GROUP BY g"
+    question = read(statement, DEMO, {f"h{number}": {} for number in range(5)})
+    rehearse(prepare(question, Terms(), DEMO, hospitals=5), DEMO, method)
+
+
+@pytest.mark.parametrize(
+    ("figure", "group", "since", "method", "advice"),
+    [
+        ("COUNT(*)", "sex", "1991-01-01", Method.C2, "WEEK or MONTH"),
+        ("COUNT(*)", "WEEKDAY(admitted)", "1991-01-01", Method.C2, "WEEK or MONTH"),
+        ("AVG(age)", "MONTH(admitted)", "1991-01-01", Method.C2, "COUNT"),
+        ("COUNT(*)", "QUARTER(admitted)", "1991-01-01", Method.FARRINGTON, "WEEK or MONTH"),
+        ("COUNT(*)", "MONTH(admitted)", "1992-12-01", Method.FARRINGTON, "longer window"),
+    ],
+)
+def test_what_no_answer_could_be_judged_by_is_known_before_it_is_paid_for(figure, group, since, method, advice):
+    """Other groups, figures whose noise differs, periods that the method does not know, and too short a series."""
+    with pytest.raises((FarrError, PlanError)) as caught:
+        rehearsed(figure, group, since, method)
+    assert advice in caught.value.remedy
+
+
+@pytest.mark.parametrize("method", Method)
+def test_what_can_be_judged_is_asked(method):
+    """Six years of months do for every method, whatever they will hold."""
+    rehearsed("COUNT(*)", "MONTH(admitted)", "1991-01-01", method)
 
 
 def test_farrington_needs_years():
@@ -87,3 +127,14 @@ def test_infinite_scores_are_null_in_json():
         "period": "2019-W01", "value": 9.0, "expected": 0.0, "threshold": 0.0, "score": None, "alarm": True,
         "weak": False,
     }  # fmt: skip
+
+
+def test_the_total_of_a_rollup_is_no_period():
+    """The row that adds up over all periods is left out, as pictures leave it out."""
+    whole = drawing.by_month()
+    (table,) = whole.answers
+    total = AnswerRow(cells=(ALL.code, drawing.figure(1_600.0, 20.0)))
+    labels = {"month": {**table.labels["month"], ALL.code: ALL.label.en}}
+    rolled = replace(whole, answers=(replace(table, rows=(*table.rows, total), labels=labels),))
+    assert series_of(rolled).labels == series_of(whole).labels
+    assert rolled.alarms("ears-c1") == whole.alarms("ears-c1")

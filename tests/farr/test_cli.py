@@ -280,11 +280,10 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_asked(run, 
     assert quay.submitted == []
 
 
-def test_alarms_are_on_answers_by_time(run):
-    """An answer by sex is shown, and the alarms on it are refused with what to group by."""
+def test_alarms_that_no_answer_could_have_are_refused_before_anything_is_asked(run, quay):
+    """Alarms on an answer by sex say what to group by, and cost nothing."""
     code, out, err = run("query", BY_SEX, "--alarms", "ears-c2")
-    assert code == 1
-    assert "人数" in out
+    assert (code, out, quay.submitted) == (1, "", [])
     assert "WEEK" in err
 
 
@@ -300,6 +299,20 @@ def test_requests_and_releases_are_listed_shown_waited_for_and_cancelled(run):
     assert BY_SEX in run("releases", "show", identifier[:8])[1]
     assert json.loads(run("requests", "cancel", identifier, "--json")[1])["state"] == "cancelled"
     assert run("requests", "show", "ffff")[0] == 1
+
+
+def test_only_the_newest_requests_are_listed_unless_more_are_wanted(run):
+    """Fifty, or as many as are said, and a word on standard error that there are older ones; by state, too."""
+    asked = [run("query", "--no-wait", BY_SEX)[1].strip() for _ in range(3)]
+    _code, out, err = run("requests", "list", "--limit", "2", "--json")
+    assert [each["id"] for each in json.loads(out)] == asked[:0:-1]
+    assert "newest 2" in err
+    _code, out, err = run("requests", "list", "--limit", "3", "--json")
+    assert ([each["id"] for each in json.loads(out)], err) == (asked[::-1], "")
+    run("requests", "cancel", asked[1])
+    _code, out, err = run("requests", "list", "--all", "--state", "cancelled", "--state", "failed", "--json")
+    assert ([each["id"] for each in json.loads(out)], err) == ([asked[1]], "")
+    assert run("requests", "list", "--state", "lost")[0] == 2
 
 
 def test_budgets_are_shown_in_epsilons(run):
@@ -340,9 +353,10 @@ def test_an_argument_after_two_dashes_is_not_an_option(run):
         (-3.0, -40.0, 34.0, "-3 ± 37"),
         (-0.2, -40.0, 39.6, "0 ± 40"),
         (21.0, 10.0, 40.0, "21 (10 to 40)"),
-        (106.0, None, None, "106 (unbounded)"),
         (None, None, None, "undefined"),
         (7.0, 7.0, 7.0, "7 ± 0"),
+        (28.0, 27.0, 29.0, "28 ± 1"),
+        (3.0, 3.0, 4.0, "3 (3 to 4)"),
     ],
 )
 def test_figures_show_the_digits_that_the_noise_leaves(value, low, high, shown):
@@ -350,6 +364,14 @@ def test_figures_show_the_digits_that_the_noise_leaves(value, low, high, shown):
     if shown == "7 ± 0":
         shown = "7"
     assert figures.figures([Estimate(value=value, low=low, high=high, flags=())]) == [shown]
+
+
+@pytest.mark.parametrize(("value", "flags", "shown"), [
+    (106.0, ("unreliable",), "106 (unbounded) !"), (12.0, (), "12"), (332.9, (), "333"), (0.0005, (), "0.000500"),
+])  # fmt: skip
+def test_a_figure_of_a_test_has_no_interval_and_says_nothing_of_one(value, flags, shown):
+    """A chi-square, its degrees of freedom and its p-value stand alone; what noise made unbounded says so."""
+    assert figures.figures([Estimate(value=value, low=None, high=None, flags=flags)]) == [shown]
 
 
 def test_every_flag_has_a_mark():

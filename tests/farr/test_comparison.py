@@ -33,6 +33,7 @@ from queries.sql import read as read_sql
 from tests.farr import drawing, harbour
 from tests.farr.drawing import answer, estimate, key
 
+NOWHERE, SHARE = (-math.inf, math.inf), (0.0, 1.0)
 MARKUP = "<img src=x onerror=alert(1)>"
 BY_SEX = "SELECT sex, COUNT(*) AS n FROM stay GROUP BY sex"
 AGES = "SELECT sex, AVG(age) AS age FROM stay GROUP BY sex"
@@ -132,7 +133,7 @@ def cut(value, deviation, low=0.0, high=1.0):
 def test_an_end_that_was_cut_to_a_bound_is_open():
     """Two releases of a share of 0.2 %, sd 1 point: cut arms are wrong in over 8 % of verdicts, open ones in under 5.
 
-    An end inside its bounds stays as it is, and so does a median whose value and ends are all whole.
+    An end inside its bounds stays as it is, however round a number it is.
     """
     rng = np.random.default_rng(4)
     wrong = {"cut": 0, "open": 0}
@@ -143,45 +144,61 @@ def test_an_end_that_was_cut_to_a_bound_is_open():
             replace(figure(each.value, 0.0), low=low, high=high) for each, (low, high) in zip(shown, ends, strict=True)
         ]
         wrong["cut"] += change(*plain).verdict is not Verdict.NONE
-        wrong["open"] += change(*(uncut(each, linear=False) for each in shown)).verdict is not Verdict.NONE
+        wrong["open"] += change(*(uncut(each, SHARE) for each in shown)).verdict is not Verdict.NONE
     assert wrong["cut"] / 20_000 > 0.08
     assert wrong["open"] / 20_000 < 0.05
-    inside = cut(0.5, math.pi / 100)
-    assert (uncut(inside, linear=False).low, uncut(inside, linear=False).high) == (inside.low, inside.high)
-    median = uncut(Estimate(value=65.0, low=60.0, high=71.0, flags=()), linear=False)
-    assert (median.low, median.high) == (60.0, 71.0)
+    for inside in (cut(0.5, math.pi / 100), Estimate(value=0.5, low=0.25, high=0.5, flags=())):
+        assert (uncut(inside, SHARE).low, uncut(inside, SHARE).high) == (inside.low, inside.high)
 
 
 def test_a_rise_from_a_bound_is_still_seen():
     """A share whose interval was cut at 0 has an upper arm, and that is the one that a rise is judged by."""
-    before, after = (uncut(cut(value, 0.01), linear=False) for value in (0.01, 0.2))
+    before, after = (uncut(cut(value, 0.01), SHARE) for value in (0.01, 0.2))
     found = change(before, after)
     assert (found.verdict, found.high) == (Verdict.RISE, math.inf)
     assert found.low == pytest.approx(0.19 - 1.959964 * math.hypot(0.01, 0.01))
 
 
 @pytest.mark.parametrize(
-    ("shown", "ends"),
+    ("shown", "bounds", "ends"),
     [
-        (Estimate(value=-204.1234567891, low=0.0, high=120.0, flags=()), (-math.inf, math.inf)),
-        (Estimate(value=None, low=0.0, high=120.0, flags=()), (-math.inf, math.inf)),
-        (Estimate(value=3.123456789123, low=None, high=None, flags=()), (-math.inf, math.inf)),
-        (Estimate(value=-0.5123456789123, low=0.0, high=0.7123456789123, flags=()), (-math.inf, 0.7123456789123)),
+        (Estimate(value=-204.5, low=0.0, high=120.0, flags=()), (0.0, 120.0), (-math.inf, math.inf)),
+        (Estimate(value=None, low=0.0, high=120.0, flags=()), (0.0, 120.0), (-math.inf, math.inf)),
+        (Estimate(value=3.5, low=None, high=None, flags=()), NOWHERE, (-math.inf, math.inf)),
+        (Estimate(value=3.5, low=1.0, high=7.0, flags=()), None, (-math.inf, math.inf)),
+        (Estimate(value=-0.5, low=0.0, high=0.75, flags=()), (0.0, 1.0), (-math.inf, 0.75)),
+        (Estimate(value=1.5, low=0.5, high=0.9, flags=()), (0.0, 1.0), (0.5, math.inf)),
     ],
 )
-def test_a_figure_beyond_its_bounds_has_open_ends(shown, ends):
-    """A mean that noise took out of the column's range, an undefined one, and one without an interval."""
-    found = uncut(shown, linear=False)
+def test_a_figure_beyond_its_bounds_has_open_ends(shown, bounds, ends):
+    """A mean out of the column's range, an undefined one, one without an interval, and one whose bounds nobody says."""
+    found = uncut(shown, bounds)
     assert (found.low, found.high) == ends
 
 
-def test_an_end_that_sampling_does_not_move_stands_at_a_bound():
-    """The bound of a share times 100 / 7 has all digits of a float; the total interval ends there too."""
-    bound = 100 / 7
-    shown = Estimate(value=14.1, low=13.9123456789123, high=bound, flags=(), total_low=13.81234567891, total_high=bound)
-    assert uncut(shown, linear=False).high == math.inf
-    assert uncut(shown, linear=False, total=True).high == math.inf
-    assert uncut(shown, linear=False, total=True).low == shown.total_low
+def test_a_release_says_where_its_intervals_are_cut(tmp_path):
+    """Ages end at 0 and 120 years, shares at 0 and 1, differences in points at -100 and 100; counts and sums nowhere.
+
+    A saved answer says the same. One that says nothing, of an earlier version, compares its counts, and no means.
+    """
+    statement = (
+        "SELECT COUNT(*) AS n, SUM(age) AS years, AVG(age) AS age, SHARE(sex = 'F') AS s,"
+        " 100 * RISK_DIFFERENCE(sex = 'F', age > 60) AS d FROM stay"
+    )
+    one, two = releases(statement, (400, 8_000, 400, 8_000, 200_000, 100, 100), np.random.default_rng(3), 2)
+    bounds = {each.name: each.bounds for each in one.answer.columns}
+    assert bounds == {"n": NOWHERE, "years": NOWHERE, "age": (0.0, 120.0), "s": (0.0, 1.0), "d": (-100.0, 100.0)}
+    one.export(tmp_path / "one.json")
+    assert {each.name: each.bounds for each in read(tmp_path / "one.json").answers[0].columns} == bounds
+    plain = json.loads((tmp_path / "one.json").read_text())
+    plain["privacy"]["noise_sd"] = {"n": 4.5, "years": 400.0, "age": None, "s": None, "d": None}
+    for column in plain["columns"]:
+        column.pop("bounds")
+    (tmp_path / "one.json").write_text(json.dumps(plain))
+    found = compare(read(tmp_path / "one.json"), two)
+    assert [each.name for each in found.tables[0].figures] == ["n", "years"]
+    assert {each.name for each in found.refused} == {"age", "s", "d"}
+    assert "does not say where" in found.refused[0].reason
 
 
 # --- what is refused
@@ -375,6 +392,8 @@ def test_a_saved_answer_reads_back_as_it_was(tmp_path):
         lambda plain: plain["rows"][0].pop("n_low"),
         lambda plain: plain["rows"][0].update(n=math.nan),
         lambda plain: plain["columns"][0].update(kind="other"),
+        lambda plain: plain["columns"][1].update(bounds=[0.0]),
+        lambda plain: plain["columns"][1].update(bounds="01"),
         lambda plain: plain["columns"].append(plain["columns"][1]),
         lambda plain: plain.update(rows=7),
         lambda plain: plain.update(tables=[]),
@@ -429,8 +448,9 @@ def test_a_comparison_reads_in_two_languages():
 def test_scripts_get_every_cell():
     """to_dict is JSON with null for an end that is infinite; the verdict is an English word in any language."""
     texts.use("zh")
-    share = Estimate(value=0.9123456789123, low=0.5123456789123, high=1.0, flags=())
-    one, two = (result(answer([estimate("s", "")], [(share,)]), release=each, statement="") for each in ("aa", "bb"))
+    share = Estimate(value=0.9, low=0.5, high=1.0, flags=())
+    column = estimate("s", "", bounds=(0.5, 1.0))
+    one, two = (result(answer([column], [(share,)]), release=each, statement="") for each in ("aa", "bb"))
     plain = json.loads(json.dumps(one.compare(two).to_dict(), allow_nan=False))
     (cell,) = plain["tables"][0]["figures"][0]["cells"]
     assert cell["change"] == {"value": 0.0, "low": None, "high": None}

@@ -17,11 +17,13 @@ from farr.packs.indicator_report import report_of
 from farr.packs.indicators import Run, Scope, round_of
 from farr.packs.signed_packs import read, shipped
 from farr.questions.periods import period_of
+from queries.agreed.catalogue import Label
 from queries.agreed.catalogue_file import read_catalogue
 from queries.agreed.pack import FIGURE
 from queries.answers.answer import Answer, AnswerColumn, AnswerRow
 from queries.answers.figures import Estimate
 from tests.distributions.pooled import SITE, records_of
+from tests.farr import drawing
 from tests.farr.pooled_indicators import PUBLIC, standardised_mortality, survival, truths
 
 MODEL = Path(farr.__file__).parent / "model" / "model.toml"
@@ -99,7 +101,9 @@ def test_figures_are_shown_by_their_rule_and_kept_in_json(answered, tmp_path):
     records = records_of(tmp_path, catalogue, {name: frames[name] for name in ("discharge", "case_report")})
     (answers,) = records.released(few.question).releases(1, epsilon=3.0, seed=5)
     records.scanner.close()
-    report = report_of(few, SimpleNamespace(answers=answers), "registrar")
+    hostile = replace(few.indicators[0], label=Label(en="=1+1", zh="=1+1"))
+    few = replace(few, indicators=(hostile, *few.indicators[1:]))
+    report = report_of(few, drawing.result(*answers, statement=""), "registrar")
     by_name = {each.indicator.name: each for each in report.reported}
     assert by_name["discharges"].figures[0].display == "show"
     assert by_name["low_risk_mortality"].figures[0].display == "suppress"
@@ -115,6 +119,9 @@ def test_figures_are_shown_by_their_rule_and_kept_in_json(answered, tmp_path):
     shown = {(line["name"], line["group"]): line for line in lines}
     assert float(shown["discharges", ""]["value"]) == by_name["discharges"].figures[0].estimate.value
     assert shown["low_risk_mortality", ""]["value"] == ""
+    assert shown["discharges", ""]["label"] == "'=1+1"
+    assert shown["discharges", ""]["farr_pack"] == asked.pack.title
+    assert shown["discharges", ""]["farr_release"] == drawing.result(*answers).release
     assert shown["notifiable_cases", "disease=sars"]["display"] == "suppress"
 
 
@@ -123,7 +130,7 @@ def test_a_figure_that_rests_on_too_few_rows_is_not_shown(answered):
     _tables, _found, asked = answered
     rule = asked.pack.indicator("discharges")
     strict = replace(rule, reliability=replace(rule.reliability, least=10_000_000))
-    sure = Estimate(value=2000.0, low=1999.0, high=2001.0, flags=())
+    sure = Estimate(value=2000.0, low=1999.0, high=2001.0, flags=(), deviation=0.51)
     column = AnswerColumn(name=FIGURE, kind="estimate", unit="rows")
     answer = Answer(
         columns=(column,), rows=(AnswerRow(cells=(sure,)),), labels={}, flags=(), hidden=0, title=rule.name
@@ -132,3 +139,16 @@ def test_a_figure_that_rests_on_too_few_rows_is_not_shown(answered):
         few = replace(asked, indicators=(indicator,))
         report = report_of(few, SimpleNamespace(answers=(answer,)), "")
         assert report.reported[0].figures[0].display == display
+
+
+def test_a_figure_whose_interval_was_cut_is_judged_by_its_noise(answered):
+    """A share of -1.8 %, sd 1 point: all that is left of its interval is 0 to 0.16, and it is not to be shown."""
+    _tables, _found, asked = answered
+    rule = asked.pack.indicator("mortality")
+    drowned = Estimate(value=-1.8, low=0.0, high=0.16, flags=("unreliable", "negative"), deviation=1.0)
+    column = AnswerColumn(name=FIGURE, kind="estimate", unit="%", bounds=(0.0, 100.0))
+    answer = Answer(
+        columns=(column,), rows=(AnswerRow(cells=(drowned,)),), labels={}, flags=(), hidden=0, title=rule.name
+    )  # fmt: skip
+    report = report_of(replace(asked, indicators=(rule,)), SimpleNamespace(answers=(answer,)), "")
+    assert report.reported[0].figures[0].display == "suppress"

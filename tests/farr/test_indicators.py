@@ -6,11 +6,14 @@ from datetime import date
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
 import farr
+from farr.cli import indicator_pages, main
 from farr.errors import FarrError
+from farr.figures.result import Result
 from farr.packs.indicators import MOST_REASON, Run, Scope, reason_of, round_of
 from farr.packs.pack_check import faults_of
 from farr.packs.pack_document import document
@@ -25,7 +28,7 @@ from queries.agreed.pack_file import read_pack
 from queries.asked.plan import Members, Not, SiteIs
 from queries.cost.tally import FULL, tally
 from queries.errors import QueryError
-from tests.farr import harbour
+from tests.farr import drawing, harbour
 
 ROOT = Path(farr.__file__).parent
 DOCUMENT = ROOT.parent / "docs" / "indicators.md"
@@ -358,3 +361,33 @@ def test_an_oversized_or_broken_signature_is_refused(tmp_path, home):
         with pytest.raises(FarrError) as caught:
             find(file, home)
         assert caught.value.code == "pack-signature"
+
+
+def test_each_indicator_of_a_run_is_drawn_and_printed(monkeypatch, tmp_path, capsys):
+    """Two indicators, two pictures, each under its own name; where one cannot be drawn, the figures are printed first.
+
+    They were paid for.
+    """
+    tables = [
+        drawing.answer([drawing.estimate("value")], [(drawing.figure(40.0, 3.0),)], title=name)
+        for name in ("discharges", "los_mean")
+    ]
+    federation = MagicMock(catalogue=model(), ask=lambda *_asked, **_terms: drawing.result(*tables))
+    federation.__enter__.return_value = federation
+    federation.known.roster.nodes = SITES
+    monkeypatch.setattr(farr, "connect", lambda _home: federation)
+    monkeypatch.setattr(indicator_pages, "footnotes", lambda _result: [])
+    drawn = []
+    monkeypatch.setattr(Result, "plot", lambda _result, path, **table: drawn.append((path.name, table["table"])))
+    run = ["indicators", "run", "discharges", "los_mean", "--period", "2026-10", "--unsigned", "--home", str(tmp_path)]
+    run += ["--plot", str(tmp_path / "october.png")]
+    assert main.main(run, {}) == 0
+    assert drawn == [("october-discharges.png", "discharges"), ("october-los_mean.png", "los_mean")]
+    printed = capsys.readouterr().out
+
+    def fail(*_given, **_table):
+        raise FarrError("no-plot", "nothing to draw")
+
+    monkeypatch.setattr(Result, "plot", fail)
+    assert main.main(run, {}) == 1
+    assert capsys.readouterr().out == printed

@@ -191,6 +191,19 @@ def test_figures_that_drown_in_noise_are_flagged():
     assert flags_of("SELECT AVG(age) FROM admission", [[0], [10], [30]]) == [("unreliable",)]
 
 
+@pytest.mark.parametrize("figure", ["RATE(100000)", "-10 * RATE(100000)", "SHARE(sex = 'F')"])
+def test_a_cut_interval_makes_no_figure_look_surer(figure):
+    """Of a rate 1.8 deviations below zero the interval keeps a sliver above it: it is unreliable all the same."""
+    release = Release(f"SELECT {figure} AS x FROM admission")
+    (noise,) = release.measurement.blocks
+    deviation = float(noise.variance(SITES_ANSWERED)) ** 0.5
+    sums = [1000.0, -1.8 * deviation] if "SHARE" in figure else [-1.8 * deviation]
+    (cell,) = release.answer([sums]).rows[0].cells
+    assert abs(cell.high - cell.low) < 0.3 * abs(cell.value)
+    assert cell.flags[0] == "unreliable"
+    assert cell.deviation / abs(cell.value) == pytest.approx(1 / 1.8, rel=0.05)
+
+
 def test_only_what_cannot_be_negative_is_flagged_so():
     """Counts and sums of what is never negative; not differences, nor sums of what may be negative."""
     negative = [[-1000], [-1000]]
@@ -342,7 +355,10 @@ def test_several_tables_are_read_from_one_release():
 
 
 def test_the_total_interval_holds_the_noise_only_one():
-    """It adds the variance of sampling in squares: for a mean the variance of values over rows, for a share p q / n."""
+    """It adds the variance of sampling in squares: of a mean that of values over rows, of a share p q / n.
+
+    There with two rows more of either kind in p and q.
+    """
     release = Release(
         "SELECT AVG(age) AS a, COUNT(*) FILTER (WHERE died = 'Y') / COUNT(*) AS p, COUNT(*) AS n FROM admission"
     )
@@ -351,7 +367,7 @@ def test_the_total_interval_holds_the_noise_only_one():
     (row,) = release.answer(exact).to_plain()["rows"]
     assert "n_total_low" not in row
     variance = 400_000 / 1000 - 2**2
-    for name, value, sampling in (("a", 62, variance / 1000), ("p", 0.25, 0.25 * 0.75 / 1000)):
+    for name, value, sampling in (("a", 62, variance / 1000), ("p", 0.25, 252 / 1004 * 752 / 1004 / 1000)):
         assert row[name] == pytest.approx(value, rel=1e-3)
         for end in ("low", "high"):
             noise, whole = row[f"{name}_{end}"] - row[name], row[f"{name}_total_{end}"] - row[name]
@@ -364,6 +380,24 @@ WIDE = (
     " FROM admission GROUP BY dx_main"
 )
 """Two thousand cells, so one release is two thousand draws."""
+
+
+def test_the_total_interval_of_a_small_share_covers_the_populations():
+    """Two in a hundred of 200 rows, by COUNT over COUNT as by SHARE: 93 to 97 %, also where no row is counted."""
+    release = Release(
+        "SELECT BAND(age, 1) AS years, 100 * COUNT(*) FILTER (WHERE sex = 'F') / COUNT(*) AS x"
+        " FROM admission GROUP BY years",
+        rho=Fraction(20),
+    )
+    rng, held = np.random.default_rng(11), []
+    for _ in range(40):
+        blocks = [
+            np.full(size, 200.0) if block.where == EVERYTHING else rng.binomial(200, 0.02, size).astype(float)
+            for block, size in zip(release.tally.blocks, release.tally.sizes, strict=True)
+        ]
+        shares = [row.cells[1] for row in release.answer(blocks, rng).rows]
+        held += [share.total_low <= 2.0 <= share.total_high for share in shares]
+    assert 0.93 < np.mean(held) < 0.97
 
 
 def exact_blocks(release: Release, rows: float) -> list[list[float]]:
