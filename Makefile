@@ -1,7 +1,7 @@
 # Everything a developer or a build server runs. Each target starts from nothing: what it needs, it installs in .venv.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
