@@ -42,6 +42,9 @@ DEPOSIT_SECONDS = 6.0
 GATHER_SECONDS = 3.0
 """How long after a hospital connected a round may wait for it to be seated."""
 
+MOST_SETTLES = 10
+"""How many times ``settle_seconds`` an epoch waits at most while hospitals connect one after the other."""
+
 WATCH_SECONDS = 1.0
 """How often what follows from the passing of time is looked at."""
 
@@ -100,7 +103,7 @@ class Epochs:
         self._current: SeatedEpoch | None = None
         self._opening: Opening | None = None
         self._highest = 0
-        self._connected_at = self._opened_at = -math.inf
+        self._connected_at = self._burst_at = self._opened_at = -math.inf
         self._pace = settings.pace_seconds
         self._stirred = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -153,7 +156,10 @@ class Epochs:
         tests/coordinator/test_epochs.py::test_a_restarted_hospital_waits_for_the_next_epoch_and_then_takes_part.
         """
         self._highest = max(self._highest, seat)
-        self._connected_at = time.monotonic()
+        now = time.monotonic()
+        if now - self._connected_at > self._settings.settle_seconds:
+            self._burst_at = now
+        self._connected_at = now
         self._pace = self._settings.pace_seconds
         opening = self._opening
         for seated in (self._current, opening.seated if opening else None):
@@ -227,7 +233,11 @@ class Epochs:
                 self._opening = None
 
     def _due(self) -> float:
-        """Return when the next epoch should be opened, in seconds that never jump."""
+        """Return when the next epoch should be opened, in seconds that never jump.
+
+        Guarantee: no hospital keeps the others from an epoch by connecting again and again. Test:
+        tests/coordinator/test_epochs.py::test_a_hospital_that_connects_again_and_again_postpones_no_epoch_for_ever.
+        """
         there, current = self._candidates(), self.current
         if not self._possible(len(there)):
             return math.inf
@@ -237,7 +247,8 @@ class Epochs:
         settle, pace = self._settings.settle_seconds, self._pace
         if pace <= self._settings.pace_seconds and self._waited_for():
             pace = min(pace, settle)
-        soon = max(self._connected_at + settle, self._opened_at + pace)
+        settled = min(self._connected_at + settle, self._burst_at + MOST_SETTLES * settle)
+        soon = max(settled, self._opened_at + pace)
         if current is None or not there <= current.members:
             return soon
         return max(soon, current.began + self._settings.epoch_seconds)

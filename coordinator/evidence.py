@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 from weakref import WeakKeyDictionary
@@ -33,6 +34,9 @@ PACE = 5.0
 MOST_PENDING = 4096
 """Most pieces of evidence that wait to be written; more are passed over, and asked for again."""
 
+MOST_PENDING_OF_ONE = 512
+"""Most of them of one hospital, which shows at most 256 rounds at a time: see ``MOST_OWED``."""
+
 log = logging.getLogger(__name__)
 
 
@@ -46,6 +50,7 @@ class Keeper:
         self._members = members
         self._links = links
         self._pending: list[Callable[[], None]] = []
+        self._pending_of: Counter[str] = Counter()
         self._told: WeakKeyDictionary[Stream, dict[str, int]] = WeakKeyDictionary()
         self._pacing: asyncio.Task[None] | None = None
 
@@ -114,7 +119,7 @@ class Keeper:
         if signed.signer != site:
             raise Rejected("bad-signature", f"{site} sends a checkpoint of another")
         new = checkpoints.read(signed, roster=self._members.roster)
-        self._later(lambda: self._hold(signed, new))
+        self._later(site, lambda: self._hold(signed, new))
 
     def take_receipt(self, site: str, message: Receipt) -> None:
         """Take a hospital's receipt of a round that was released.
@@ -135,7 +140,7 @@ class Keeper:
                 self._store.evidence.add_receipt(request, site, kept)
             self._hold(kept.checkpoint, shown.checkpoint)
 
-        self._later(keep)
+        self._later(site, keep)
 
     def take_witness(self, site: str, signed: Signed) -> None:
         """Take a hospital's word that it saw a checkpoint of the own log."""
@@ -152,11 +157,12 @@ class Keeper:
                     evidence.add_witness(site, checkpoints.parsed(own).size, signed)
                     return
 
-        self._later(keep)
+        self._later(site, keep)
 
     def flush(self) -> None:
         """Write what came in, in one step."""
         pending, self._pending = self._pending, []
+        self._pending_of.clear()
         if pending:
             with self._store.together():
                 for write in pending:
@@ -195,9 +201,15 @@ class Keeper:
 
     # --- parts
 
-    def _later(self, write: Callable[[], None]) -> None:
-        if len(self._pending) < MOST_PENDING:
+    def _later(self, site: str, write: Callable[[], None]) -> None:
+        """Keep what a hospital shows until the next write.
+
+        Guarantee: no hospital alone takes the room that the others' evidence needs. Test:
+        tests/coordinator/test_keeper.py::test_one_hospital_does_not_fill_the_room_for_what_waits_to_be_written.
+        """
+        if len(self._pending) < MOST_PENDING and self._pending_of[site] < MOST_PENDING_OF_ONE:
             self._pending.append(write)
+            self._pending_of[site] += 1
 
     def _hold(self, signed: Signed, new: Checkpoint) -> None:
         """Keep a hospital's newest head.

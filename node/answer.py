@@ -23,7 +23,7 @@ from node.books.audit import ANSWERED, DETAIL, Audit, Fact
 from node.books.ledger import Charge, Ledger, evidence_of, upload_digest
 from node.books.promises import Promises
 from node.books.state import StateError, transaction
-from node.part import Part, part_of
+from node.part import Part, part_of, still
 from node.scan.compiled import Compiled, Compiler
 from node.scan.work import MANY, is_long
 from node.seats import Seats
@@ -220,30 +220,19 @@ class Answerer:
     def commit(self, begun: Begun, exact: Exact) -> Signed:
         """Charge for an announcement, bind its slot, hide its noisy tally, and return the upload, all of it durable.
 
-        Raises Rejected where what was charged or decided since it was begun stands against it.
+        Where the operator paused the node or denied the request since it was begun, zeros at no cost (``still``).
+        Raises Rejected where an approval was taken back, or what was charged since stands against it.
         """
         self.step("scanned")
-        announcement, compiled, part = begun.announcement, begun.compiled, begun.part
+        announcement, compiled = begun.announcement, begun.compiled
         tau = announcements.tau(begun.signed)
         ledger = Ledger(connection=self.connection)
-        charge = Charge(
-            request=announcement.request.id,
-            epoch=announcement.epoch,
-            slot=announcement.slot,
-            tau=tau,
-            units=part.units,
-            table=", ".join(sorted(part.tables)) or ", ".join(compiled.plan.tables),
-            analyst=announcement.request.analyst,
-            purpose=announcement.request.purpose,
-            at=begun.now,
-            evidence=evidence_of(compiled.measurement, announcement),
-            reason=announcement.request.reason,
-            period=part.caps.since,
-            policy=part.policy,
-            approval=part.approval,
-        )
         with transaction(self.connection):
             self.step("begun")
+            part = still(begun.part, self.connection, announcement.request)
+            if not part.reads:
+                exact = np.zeros_like(exact)
+            charge = _charge(begun, part, tau)
             if part.approval is not None and not approvals.holds(self.connection, part.approval, announcement.request):
                 raise Rejected("denied", "the approval was taken back while the records were read")
             ledger.charge(charge, part.caps)
@@ -335,3 +324,23 @@ class Answerer:
         if part.withheld:
             why: dict[str, Fact] = {"request": charge.request.hex(), "withheld": part.withheld, "rule": part.rule}
             audit.append(DETAIL, charge.at, why | {"detail": part.detail[:MOST_DETAIL]})
+
+
+def _charge(begun: Begun, part: Part, tau: bytes) -> Charge:
+    announcement, compiled = begun.announcement, begun.compiled
+    return Charge(
+        request=announcement.request.id,
+        epoch=announcement.epoch,
+        slot=announcement.slot,
+        tau=tau,
+        units=part.units,
+        table=", ".join(sorted(part.tables)) or ", ".join(compiled.plan.tables),
+        analyst=announcement.request.analyst,
+        purpose=announcement.request.purpose,
+        at=begun.now,
+        evidence=evidence_of(compiled.measurement, announcement),
+        reason=announcement.request.reason,
+        period=part.caps.since,
+        policy=part.policy,
+        approval=part.approval,
+    )

@@ -65,12 +65,16 @@ class Sender:
     async def carry(self, channel: grpc.aio.Channel, upload: Signed) -> None:
         """Send the vector of an upload, from the last part that arrived on; raise Rejected where that is no use.
 
+        A transfer that ends well and brings nothing forward is one that failed: tried again after a pause, and not for
+        ever. Test:
+        tests/node/test_blobs.py::test_a_coordinator_that_takes_a_vector_and_keeps_nothing_is_not_sent_it_without_end.
+
         Guarantee: nothing leaves but the bytes whose digest a committed and charged upload names. Test:
         tests/node/test_blobs.py::test_only_the_vector_of_a_charged_upload_leaves.
         """
         offer = self._gate.offer(upload)
         blob = blobs.read(offer.blob)
-        checked = False
+        checked, before = False, -1
         heard = time.monotonic()
         while True:
             try:
@@ -84,6 +88,11 @@ class Sender:
                 if not checked:
                     await asyncio.to_thread(self._vectors.insist, blob)
                     checked = True
+                if held <= before:
+                    if time.monotonic() - heard > PATIENCE:
+                        raise Rejected("unavailable", "blob")
+                    await asyncio.sleep(PAUSE)
+                before = held
                 await BlobsStub(channel).Put(self._parts(offer, blob, held), metadata=METADATA)
             except grpc.aio.AioRpcError as error:
                 code = code_of(error)
@@ -91,6 +100,7 @@ class Sender:
                     raise Rejected(code, "blob") from error
                 _log.warning("a vector was not sent in full", extra={"code": code, "digest": blob.digest.hex()})
                 await asyncio.sleep(PAUSE)
+                before = -1
 
     def _note(self, blob: Blob, held: int) -> bool:
         """Note how much arrived; tell whether that is more than before."""

@@ -21,6 +21,7 @@ from node.desk import Desk
 from node.gate import METADATA, Gate
 from node.long_rounds import LongRounds
 from node.membership import Membership
+from node.pauses import delay
 from node.refusal import Replier
 from protocols import PROTOCOL_VERSION, checks
 from protocols import announcement as announcements
@@ -35,9 +36,6 @@ HEARTBEAT = 10.0
 
 WELCOME = 15.0
 """Seconds for the coordinator to answer a hello."""
-
-SHORTEST, LONGEST = 0.2, 30.0
-"""Seconds before another attempt: the first, and at most."""
 
 STEADY = 60.0
 """Seconds after which a link that was up counts as good, so that its loss is answered quickly."""
@@ -69,9 +67,6 @@ FINAL = frozenset({"displaced", "protocol-version"})
 TURNED_AWAY = frozenset({"unknown-member", "renewed", "expired-certificate"})
 """Codes that may mean that the coordinator knows this node under another certificate by now."""
 
-SLOW = frozenset({"unknown-member", "expired-certificate", "wrong-role", "wrong-federation"})
-"""Codes that only the registrar can change: tried again, slowly."""
-
 PARTING = {
     True: "this node speaks an older protocol version than the coordinator; update this node",
     False: "the coordinator speaks an older protocol version than this node; its operator has to update it",
@@ -81,15 +76,6 @@ PARTING = {
 _log = logging.getLogger("node.link")
 
 Call = grpc.aio.StreamStreamCall[NodeMessage, CoordinatorMessage]
-
-
-def delay(attempt: int, code: str, draw: float) -> float:
-    """Return the seconds to wait before the next attempt, ``attempt`` having failed in a row; ``draw`` in [0, 1).
-
-    Doubled each time, and spread over the upper half of the span so that hospitals do not come back all at once.
-    """
-    span = LONGEST if code in SLOW else min(LONGEST, SHORTEST * 2.0 ** min(attempt, 16))
-    return span * (0.5 + draw / 2)
 
 
 class Link:
@@ -228,6 +214,11 @@ class Link:
         return "unavailable"
 
     async def _converse(self, call: Call) -> None:
+        """Say hello, then hear, beat and watch until the first of these fails; raise what it raised.
+
+        Guarantee: no link stays up without its heartbeats, or deaf to the operator's word. Test:
+        tests/node/test_link.py::test_what_fails_beside_the_link_ends_it_and_the_next_one_goes_on.
+        """
         hello = Hello(
             protocol=PROTOCOL_VERSION,
             software=self._software,
@@ -236,17 +227,19 @@ class Link:
         )
         await self._send(call, NodeMessage(hello=hello))
         await self._welcome(await asyncio.wait_for(_next(call), WELCOME))
-        heart = asyncio.ensure_future(self._beat(call))
-        watch = asyncio.ensure_future(self._watch(call))
         if hello.epoch:
             # What the last stream did not carry to its end is carried again, in the same bytes.
             self._begin(self._replenish(call, again=True))
+        going = [asyncio.ensure_future(work) for work in (self._listen(call), self._beat(call), self._watch(call))]
         try:
-            while True:
-                await self._hear(call, await _next(call))
+            await asyncio.gather(*going)
         finally:
-            heart.cancel()
-            watch.cancel()
+            for task in going:
+                task.cancel()
+
+    async def _listen(self, call: Call) -> None:
+        while True:
+            await self._hear(call, await _next(call))
 
     async def _welcome(self, message: CoordinatorMessage) -> None:
         if message.WhichOneof("kind") == "closing":
@@ -376,6 +369,7 @@ class Link:
         self._attesting.soon(show, *released)
 
     async def _beat(self, call: Call) -> None:
+        # A stream that has ended is told of by what was heard last: it names the code.
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             while True:
                 await asyncio.sleep(HEARTBEAT)

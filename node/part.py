@@ -6,6 +6,7 @@ public, at no cost, and says so in a note. Decided on public facts alone, before
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -68,6 +69,9 @@ class Part:
         return not self.withheld
 
 
+_PAUSED = Part(notes=(Note.NOTE_PAUSED,), withheld="paused", rule="farr node pause")
+
+
 def part_of(
     member: str,
     *,
@@ -91,7 +95,7 @@ def part_of(
     if Audit(connection=ledger.connection).halted:
         return Part(notes=(Note.NOTE_WITHHELD_POLICY,), withheld="rolled-back", rule="farr node audit recover")
     if Decisions(connection=ledger.connection).paused:
-        return Part(notes=(Note.NOTE_PAUSED,), withheld="paused", rule="farr node pause")
+        return _PAUSED
     plan = compiled.plan
     if not plan.answerable(tables):
         return Part(notes=(Note.NOTE_TABLE_ABSENT,), withheld="unknown-table", detail=", ".join(plan.tables))
@@ -113,12 +117,7 @@ def part_of(
     except PolicyError as error:
         return Part(notes=(Note.NOTE_WITHHELD_POLICY,), withheld="policy", rule=error.key, detail=str(error))
     if approvals.denied(ledger.connection, announcement.request):
-        return Part(
-            notes=(Note.NOTE_WITHHELD_APPROVAL,),
-            withheld="denied",
-            rule="farr node approvals deny",
-            policy=allowed.digest,
-        )
+        return _denied(allowed.digest)
     cover = None
     if ruling.outcome is Outcome.HELD:
         held = Held(
@@ -152,6 +151,20 @@ def part_of(
         approval=None if cover is None else cover.decision,
         minimum_cell=allowed.minimum_cell,
     )
+
+
+def still(part: Part, connection: sqlite3.Connection, request: Request) -> Part:
+    """Return the part as the operator's newest words leave it: zeros where the node was paused, or the request denied.
+
+    Guarantee: asked inside the transaction that charges, so nothing is charged for, or leaves of, records that were
+    being read when the operator said no. Test:
+    tests/node/test_part.py::test_a_word_given_while_records_are_read_counts.
+    """
+    if part.reads and Decisions(connection=connection).paused:
+        return _PAUSED
+    if part.reads and approvals.denied(connection, request):
+        return _denied(part.policy)
+    return part
 
 
 def question_of(
@@ -194,6 +207,11 @@ def caps_of(policy: Policy, purpose: str, now: int) -> Caps:
         period=policy.units_per_period,
         since=policy.period_start(now),
     )
+
+
+def _denied(policy: bytes) -> Part:
+    notes = (Note.NOTE_WITHHELD_APPROVAL,)
+    return Part(notes=notes, withheld="denied", rule="farr node approvals deny", policy=policy)
 
 
 def _note(ruling: Ruling) -> Note:

@@ -234,7 +234,7 @@ def _alone(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise StateError("another process serves this home") from error
+            raise StateError("another process serves this home; farr node check names it") from error
         running = home / RUNNING
         running.write_text(f"{os.getpid()}\n")
         try:

@@ -191,7 +191,7 @@ def _request(message: RequestMessage, analyst: str) -> Request:
     if len(message.pack) not in {0, PACK_BYTES} or message.patience > LONGEST_LIFE:
         raise Rejected("malformed", "pack or patience")
     sites = checks.rising(message.sites, "sites")
-    if not sites or not 1 <= message.minimum <= len(sites) or not 0 < message.rho_units < 1 << 50:
+    if not 1 <= message.minimum <= len(sites) or not 0 < message.rho_units < 1 << 50:
         raise Rejected("malformed", "sites, minimum or price")
     return Request(
         federation=message.federation,

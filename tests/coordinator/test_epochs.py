@@ -175,6 +175,30 @@ def test_a_hospital_that_does_not_prepare_holds_nobody_up_for_long(federation, t
     asyncio.run(scenario())
 
 
+def test_a_hospital_that_connects_again_and_again_postpones_no_epoch_for_ever(federation, tmp_path, monkeypatch):
+    """The others are seated although there is no moment in which nobody has just connected."""
+    monkeypatch.setattr("coordinator.epochs.MOST_SETTLES", 2)
+
+    async def scenario():
+        async with coordinator(federation, tmp_path, settle_seconds=1.0) as running:
+            restless, *others = [running.unconnected(id_) for id_ in HOSPITALS]
+            restless.mute = {"open_epoch"}
+
+            async def again_and_again():
+                while True:
+                    await restless.connect()
+                    await asyncio.sleep(0.05)
+                    await restless.cut()
+
+            flapping = asyncio.create_task(again_and_again())
+            await asyncio.gather(*(hospital.connect() for hospital in others))
+            assert await others[0].seated() == 1
+            assert not flapping.done()
+            flapping.cancel()
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize(
     ("make", "code"),
     [

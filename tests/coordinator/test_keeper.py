@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
+from types import SimpleNamespace
 
 import pytest
 
 from coordinator import evidence
 from coordinator import log as logs
+from coordinator.members import Members
 from coordinator.serve import STATE_FILE
 from coordinator.store import Store
 from protocols import announcement as announcements
@@ -190,6 +193,27 @@ def test_a_hospital_that_forks_for_ever_fills_no_log(tmp_path):
         with store.together():
             assert logs.equivocation(store.log, {"member": "aden", "held": "a", "other": "b"}, 7)
         assert [each.kind for each in store.log.entries()].count("equivocation") == logs.MOST_TOLD + 1
+
+
+def test_one_hospital_does_not_fill_the_room_for_what_waits_to_be_written(federation, tmp_path, monkeypatch):
+    """It has a share of it: what another shows after it is kept, and after the next write so is its own again."""
+    monkeypatch.setattr(evidence, "MOST_PENDING", 4)
+    monkeypatch.setattr(evidence, "MOST_PENDING_OF_ONE", 3)
+    roster, signed = federation.issue(version=1)
+    members = Members(signed=signed, roster=roster, catalogue=None, clock=time.time)
+    loud, quiet = (SimpleNamespace(party=federation.parties[id_]) for id_ in HOSPITALS[:2])
+    log = fresh(2)
+    with contextlib.closing(Store(tmp_path / STATE_FILE)) as store:
+        keeper = evidence.Keeper(settings=federation.settings(tmp_path), store=store, members=members, links=None)
+        heads = []
+        for _ in range(2):
+            for _ in range(6):
+                add(log, kind="refused")
+                keeper.take_checkpoint(loud.party.id, checkpoint_of(loud, log))
+            keeper.take_checkpoint(quiet.party.id, checkpoint_of(quiet, log))
+            keeper.flush()
+            heads.append({each.signer: checkpoints.parsed(each).size for each in store.evidence.heads()})
+    assert heads == [{loud.party.id: size - 3, quiet.party.id: size} for size in (8, 14)]
 
 
 def test_a_witness_of_another_log_is_refused(federation, tmp_path):

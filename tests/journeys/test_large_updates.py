@@ -10,7 +10,7 @@ import pytest
 
 from farr import blobs
 from farr.channel import Line
-from node import link as links
+from node import pauses
 from protocols import release as releases
 from protocols import ring
 from protocols.credentials import Credentials
@@ -52,7 +52,7 @@ def patient(monkeypatch):
     monkeypatch.setattr(hospitals, "POLICY", POLICY + TRAINING)
     monkeypatch.setattr(parties, "SOON", 120.0)
     monkeypatch.setattr(hospitals, "SOON", 60.0)
-    monkeypatch.setattr(links, "SHORTEST", 0.05)
+    monkeypatch.setattr(pauses, "SHORTEST", 0.05)
 
 
 def round_of(federation, message, entries):

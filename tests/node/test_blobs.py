@@ -26,7 +26,7 @@ from protocols.blobs import Blob
 from protocols.credentials import Credentials
 from protocols.errors import Rejected
 from protocols.upload import Upload
-from protocols.wire_pb2 import BlobPart, Role
+from protocols.wire_pb2 import BlobHeld, BlobPart, Role
 from protocols.wire_pb2_grpc import BlobsServicer, add_BlobsServicer_to_server
 from tests.coordinator.federation import Authority
 from tests.node.rig import NAME, SITE, Rig, announce, key_of
@@ -199,6 +199,45 @@ def test_a_vector_that_nobody_takes_is_given_up(rig, home, monkeypatch):
 
     with gate_of(home) as gate:
         asyncio.run(scenario(gate))
+    Vectors(home=home).insist(upload.blob_of(signed))
+
+
+class Deaf(BlobsServicer):
+    """Ends every transfer well and keeps nothing of it."""
+
+    def __init__(self):
+        """Nothing was sent yet."""
+        self.puts = 0
+
+    async def Offer(self, request, context):  # noqa: N802
+        """Say that nothing is there."""
+        return BlobHeld(size=0)
+
+    async def Put(self, parts, context):  # noqa: N802
+        """Take nothing."""
+        self.puts += 1
+        return BlobHeld(size=0)
+
+
+def test_a_coordinator_that_takes_a_vector_and_keeps_nothing_is_not_sent_it_without_end(rig, home, monkeypatch):
+    """Transfers that bring nothing forward are paced like those that fail, and given up like them."""
+    monkeypatch.setattr(carrying, "PAUSE", 0.05)
+    monkeypatch.setattr(carrying, "PATIENCE", 0.3)
+    signed, deaf = rig.answer(announce()), Deaf()
+
+    async def scenario(gate):
+        server = grpc.aio.server()
+        add_BlobsServicer_to_server(deaf, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with pytest.raises(Rejected, match="unavailable"):
+                await asyncio.wait_for(Sender(gate=gate, vectors=Vectors(home=home)).carry(channel, signed), SOON)
+        await server.stop(0)
+
+    with gate_of(home) as gate:
+        asyncio.run(scenario(gate))
+    assert 1 <= deaf.puts <= 8
     Vectors(home=home).insist(upload.blob_of(signed))
 
 

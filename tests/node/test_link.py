@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
 import pytest
 
 from node import link as links
+from node import pauses
 from node.authority import policy
 from node.books import attesting
 from node.books.audit import ROSTER, Audit
@@ -19,8 +22,9 @@ from node.books.promises import Promises
 from node.books.state import read_state
 from node.desk import Desk
 from node.gate import Gate
-from node.link import Link, delay
+from node.link import Link
 from node.membership import Membership
+from node.pauses import delay
 from protocols import PROTOCOL_VERSION
 from protocols import checkpoint as checkpoints
 from protocols import roster as rosters
@@ -62,8 +66,8 @@ def authority():
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Reconnect without the pauses of real life."""
-    monkeypatch.setattr(links, "SHORTEST", 0.02)
-    monkeypatch.setattr(links, "LONGEST", 0.2)
+    monkeypatch.setattr(pauses, "SHORTEST", 0.02)
+    monkeypatch.setattr(pauses, "LONGEST", 0.2)
     monkeypatch.setattr(links, "GOODBYE", 0.05)
 
 
@@ -272,6 +276,36 @@ def test_heartbeats_carry_the_budget_that_is_left(tmp_path, authority, monkeypat
     assert play(authority, tmp_path / "home", scene) == 0
 
 
+@pytest.mark.parametrize("what", ["HEARTBEAT", "WATCH"])
+def test_what_fails_beside_the_link_ends_it_and_the_next_one_goes_on(tmp_path, authority, monkeypatch, what):
+    """A state that is locked when a heartbeat or a look at the operator's word needs it: no link lives on without."""
+    monkeypatch.setattr(links, what, 0.02)
+    failing = []
+
+    async def scene(convener, hospital):
+        gate = hospital.link._gate
+
+        def release(message):
+            if failing and message.HasField("status"):
+                failing.clear()
+                raise sqlite3.OperationalError("database is locked")
+            return gate.release(message)
+
+        hospital.link._gate = SimpleNamespace(release=release)
+        hospital.rig.replier.proposals.stirred = lambda _now: what == "WATCH"
+        first = await visit(convener)
+        await first.greet()
+        await first.hear("status")
+        failing.append(True)
+        second = await visit(convener)
+        await second.greet()
+        await second.hear("status")
+        await second.announce(announce())
+        await second.hear("upload")
+
+    assert play(authority, tmp_path / "home", scene) == 0
+
+
 def test_a_cut_stream_is_dialled_again_and_the_same_bytes_are_given(tmp_path, authority):
     """After a cut in the middle of a question the node comes back and answers it once, in the same bytes."""
 
@@ -376,7 +410,7 @@ def test_a_node_that_is_not_on_the_roster_keeps_trying(tmp_path, authority):
 
 def test_pauses_double_up_to_half_a_minute_and_are_spread():
     """Attempts begin quickly and end at the longest pause, spread out; what only a registrar can change is slow."""
-    first, last = links.SHORTEST, links.LONGEST
+    first, last = pauses.SHORTEST, pauses.LONGEST
     assert [delay(attempt, "unavailable", 0.9999999) for attempt in range(3)] == pytest.approx(
         [first, 2 * first, 4 * first], rel=1e-5
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 
 from node.authority import approvals
 from node.authority.approvals import Cover
-from node.authority.decisions import PAUSE, RESUME, Decisions
+from node.authority.decisions import DENY, PAUSE, RESUME, Decisions
 from node.books.audit import Audit
 from node.books.ledger import Ledger
-from node.books.state import transaction
+from node.books.state import open_state, transaction
 from protocols import announcement as announcements
 from protocols import ring, upload
 from protocols.farrsum.parameters import Trust
@@ -205,6 +206,39 @@ def test_a_paused_node_adds_zeros_and_goes_on_when_resumed(rig):
         assert taken.notes == notes
     assert rig.records.reads == 1
     assert [charge.units > 0 for charge in Ledger(connection=rig.connection).charges()] == [False, True, False]
+
+
+@pytest.mark.parametrize("moment", ["checked", "scanned"])
+@pytest.mark.parametrize(
+    ("word", "about", "note"),
+    [
+        (PAUSE, b"", Note.NOTE_PAUSED),
+        (DENY, request().id, Note.NOTE_WITHHELD_APPROVAL),
+    ],
+    ids=["paused", "denied"],
+)
+def test_a_word_given_while_records_are_read_counts(tmp_path, word, about, note, moment):
+    """Paused or denied, by another process, before the charge is durable: zeros and a note, and nothing is charged."""
+
+    def step(name):
+        if name == moment:
+            with closing(open_state(tmp_path / "home")) as beside, transaction(beside):
+                Decisions(connection=beside).add(word, by="it", at=NOW, subject=about)
+
+    rig = Rig(
+        tmp_path / "home",
+        step=step,
+        noise=lambda exact, measurement: given.append(exact) or rig.noise(exact, measurement),
+    )
+    given = []
+    signed = announce()
+    taken = upload.read(rig.answer(signed), roster=roster, announcement=announcements.tau(signed), entries=4)
+    assert taken.notes == (note,)
+    assert rig.records.reads == 1
+    assert not given[0].any()
+    (charge,) = Ledger(connection=rig.connection).charges()
+    assert charge.units == 0
+    rig.close()
 
 
 def test_what_the_policy_holds_is_read_only_under_an_approval_of_exactly_this(rig, monkeypatch):

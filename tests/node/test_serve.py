@@ -150,7 +150,7 @@ def test_a_real_node_answers_a_real_coordinator(tmp_path, federation):
             second = Node(folder)
             _out, err = await asyncio.to_thread(second.process.communicate, timeout=SOON)
             assert second.process.returncode == 1
-            assert "another process serves this home" in err
+            assert "another process serves this home; farr node check names it" in err
         finally:
             out, err, code = await asyncio.to_thread(node.end)
             await running.stop()
