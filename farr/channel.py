@@ -78,6 +78,9 @@ class Line:
         """Fetch the state of the analyst's own requests, newest first, page by page.
 
         At most ``most`` (0: all), in one of the states ``only`` (none: in any), with ids that begin so (hex).
+
+        Guarantee: whatever a coordinator sends, nothing else is taken for what was asked for. Test:
+        tests/farr/test_channel.py::test_what_was_not_asked_for_is_passed_over.
         """
         found: list[RequestStatus] = []
         if not _ID_BEGINS.fullmatch(beginning):
@@ -86,11 +89,16 @@ class Line:
         while more and (not most or len(found) < most):
             wanted.most = most - len(found) if most else 0
             page: RequestStatuses = self._call(self._stub.Requests, wanted)
-            found += page.requests
+            # A coordinator of an earlier version sends all that there are.
+            found += (
+                each
+                for each in page.requests
+                if each.id.hex().startswith(beginning) and (not only or each.state in only)
+            )
             # A page of none would be asked for again for ever.
             more = page.more and bool(page.requests)
-            wanted.before = found[-1].id if found else b""
-        return found
+            wanted.before = page.requests[-1].id if page.requests else b""
+        return found[:most] if most else found
 
     def cancel(self, request: bytes) -> RequestStatus:
         """Give up a request that waits or runs."""

@@ -16,6 +16,7 @@ from farr.texts import N_, _
 
 if TYPE_CHECKING:
     from farr.evidence import Verified
+    from farr.hospital.learnt import Learnt
 
 app = typer.Typer(
     add_completion=False,
@@ -141,11 +142,20 @@ def _show_log(found: object, *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _show(verified: Verified) -> None:
-    from farr.cli.showing import Wanted, show
+def _learnt(verified: Verified) -> Learnt | None:
+    """Return what the run of a release trains, in the units of the catalogue that the evidence holds; None: nothing."""
     from farr.hospital.learnt import learnt_by
+    from queries.agreed.catalogue_file import read_catalogue
     from queries.asked.canonical import decode
     from queries.asked.plan import Plan
+
+    proven = verified.proven
+    plan = decode(Plan, proven.announcement.request.plan)
+    return learnt_by(plan, read_catalogue(proven.catalogue, "catalogue.toml"))
+
+
+def _show(verified: Verified) -> None:
+    from farr.cli.showing import Wanted, show
     from queries.cost.accounting import epsilon_of, rho_of_units
 
     proven = verified.proven
@@ -159,7 +169,7 @@ def _show(verified: Verified) -> None:
             statement=" ".join((request.statement or request.reason).split()),
         )
     )
-    if request.run is not None and (found := learnt_by(decode(Plan, request.plan))) is not None:
+    if request.run is not None and (found := _learnt(verified)) is not None:
         output.line(
             _("Round {round} of run {id}, by its plan: {what}; table {table}").format(
                 round=request.run.round, id=request.run.id.hex()[:8], what=found.text, table=found.table

@@ -186,10 +186,12 @@ def _unit(account: Account) -> str:
 def _account(home: Path) -> Account:
     from farr.hospital.accounts import Account
     from farr.hospital.learnt import learnt
+    from farr.hospital.nodes import catalogue_of
     from node.authority import policy as policies
     from node.books.ledger import Ledger
 
-    charges, runs = state_of(home, lambda state: (tuple(Ledger(connection=state).charges()), learnt(state)))
+    catalogue = catalogue_of(home)
+    charges, runs = state_of(home, lambda state: (tuple(Ledger(connection=state).charges()), learnt(state, catalogue)))
     try:
         allowed = policies.load(home / policies.FILE)
     except policies.PolicyError:

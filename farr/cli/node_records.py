@@ -65,6 +65,7 @@ _REQUEST_DIGITS = 32
 def entries(context: typer.Context, home: EitherHome = None, as_json: AsJson = False) -> None:
     """Show what the node was asked and what it did, oldest first."""
     from farr.hospital.learnt import learnt
+    from farr.hospital.nodes import catalogue_of
     from node.books.audit import ANSWERED, RELEASED, Audit
 
     context.obj = home
@@ -72,7 +73,8 @@ def entries(context: typer.Context, home: EitherHome = None, as_json: AsJson = F
         return
     if home is None:
         raise typer.BadParameter(_("name the node's own folder with --home"))
-    told, runs = state_of(home, lambda state: (list(Audit(connection=state).entries()), learnt(state)))
+    catalogue = catalogue_of(home)
+    told, runs = state_of(home, lambda state: (list(Audit(connection=state).entries()), learnt(state, catalogue)))
     facts_of = [(each, json.loads(each.facts)) for each in told]
     found = [(each, known, runs.get((known.get("run"), known.get("analyst")))) for each, known in facts_of]
     if as_json:

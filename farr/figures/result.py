@@ -339,6 +339,13 @@ def _plain_table(answer: Answer) -> dict[str, Any]:
 
 
 def flag_texts(result: Result) -> dict[str, str]:
-    """Return the flags of the tables with their meaning, in the language in use."""
-    seen = {code for answer in result.answers for code in answer.flags}
+    """Return the flags of the tables with their meaning, in the language in use, as far as a figure is marked so."""
+    seen = {code for answer in result.answers for code in _marked(answer)}
     return {code: translate(text) for code, text in FLAGS.items() if code in seen}
+
+
+def _marked(answer: Answer) -> set[str]:
+    """Return the flags of a table without those that only small cells have, of which pages show nothing else."""
+    found = [cell for row in answer.rows for cell in row.cells if isinstance(cell, Estimate)]
+    small = {flag for figure in found if figure.below for flag in figure.flags if flag != "small-cell"}
+    return set(answer.flags) - (small - {flag for figure in found if not figure.below for flag in figure.flags})

@@ -192,6 +192,7 @@ def _case(office: Office, request: bytes, signed: Signed, arrived: int, *, answe
         judged=found,
         request=read,
         trained=Ledger(connection=connection).trained(read),
+        catalogue=office.catalogue,
     )
 
 
@@ -279,7 +280,7 @@ def _standing(office: Office, case: Case) -> tuple[Against, ...]:
 def _figure(aggregate: Aggregate, table: Table) -> str:
     """Return what is measured, in words; of which rows, where they are fewer than the part's."""
     if aggregate.step is not None:
-        return run_words.step_in_words(aggregate.step)
+        return run_words.step_in_words(aggregate.step, table)
     columns_read = ", ".join(column for column in (aggregate.column, *aggregate.columns) if column is not None)
     of = "" if aggregate.where == EVERYTHING else f" WHERE {in_words(aggregate.where, table)}"
     return f"{aggregate.statistic}({columns_read}){of}"

@@ -14,6 +14,7 @@ from node.authority.standing import Against
 from node.books.ledger import Trained
 from protocols.request import Request, Run
 from protocols.wire_pb2 import Request as RequestMessage
+from queries.agreed.catalogue import Catalogue
 from queries.asked.canonical import decode
 from queries.asked.plan import Plan
 from queries.cost.accounting import epsilon_of, rho_of_units
@@ -63,6 +64,8 @@ class Case:
     """The same, read."""
     trained: Trained
     """What was charged here for the run of training that it is a round of."""
+    catalogue: Catalogue
+    """That the federation agreed on: in whose units a run is told."""
 
     @property
     def run(self) -> Run | None:
@@ -93,14 +96,14 @@ class Case:
         """Return the same in one line, for a list: of a run without its price, of a question how it begins."""
         return shortened(" ".join(self._told(run_words.run_in_short).split()))
 
-    def _told(self, words: Callable[[Run, Plan], str]) -> str:
+    def _told(self, words: Callable[[Run, Plan, Catalogue | None], str]) -> str:
         if self.run is None:
             return self.asked.statement or self.asked.reason
         try:
             plan = decode(Plan, self.request.plan)
         except PlanError:
             return _("a run whose plan cannot be read")
-        return words(self.run, plan)
+        return words(self.run, plan, self.catalogue)
 
     def to_plain(self) -> dict[str, object]:
         """Return it as JSON can hold it."""

@@ -73,10 +73,7 @@ def conformance(home: Path, catalogue: Catalogue, source: Source, site_key: byte
     found = tuple(Conformance(table=table, loaded_through=days.get(table.name)) for table in prepared.tables)
     if not found:
         text = _("no table of the catalogue has a file in {folder}").format(folder=source.data)
-        remedy = _(
-            'name the mapping in node.toml, mapping = "...", or correct the folder or the names of its files; a node '
-            "without data answers nothing"
-        )
+        remedy = _('name the mapping in node.toml, mapping = "...", or correct the folder or the names of its files')
         return Finding(name="data", good=False, code="no-data", text=text, remedy=remedy)
     return Finding(name="data", good=True, text="\n".join(map(_summary, found)), tables=found)
 

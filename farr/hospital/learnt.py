@@ -15,6 +15,7 @@ from protocols import checks
 from protocols.errors import Rejected
 from protocols.wire_pb2 import Announcement, Signed
 from protocols.wire_pb2 import Request as RequestMessage
+from queries.agreed.catalogue import Catalogue
 from queries.asked.canonical import decode
 from queries.asked.plan import AppStep, Plan
 from queries.errors import PlanError
@@ -45,8 +46,10 @@ Runs = dict[tuple[str, str], Learnt]
 """By id of the run, hex, and analyst."""
 
 
-def learnt(connection: sqlite3.Connection) -> Runs:
+def learnt(connection: sqlite3.Connection, catalogue: Catalogue | None) -> Runs:
     """Return what each run in the ledger trained; of one whose plan cannot be read, nothing.
+
+    ``catalogue``: in whose units numbers are told, of the plans that were made for it.
 
     Guarantee: it is the plan of the first round that was charged, which is what a policy holds all later rounds of the
     run to; a round that was withheld for saying otherwise does not change what is told. Test:
@@ -57,7 +60,7 @@ def learnt(connection: sqlite3.Connection) -> Runs:
         "min(number + (units = 0) * (1 << 60)) FROM charges JOIN uploads USING (tau) WHERE json_valid(evidence) "
         "AND run IS NOT NULL GROUP BY run, analyst"
     )
-    return {(run, analyst): found for run, analyst, kept, _ in rows for found in _learnt(bytes(kept))}
+    return {(run, analyst): found for run, analyst, kept, _ in rows for found in _learnt(bytes(kept), catalogue)}
 
 
 def asked_in(announcement: bytes) -> RequestMessage:
@@ -66,23 +69,24 @@ def asked_in(announcement: bytes) -> RequestMessage:
     return checks.parse(RequestMessage, checks.parse(Signed, announced.request).body)
 
 
-def learnt_by(plan: Plan) -> Learnt | None:
+def learnt_by(plan: Plan, catalogue: Catalogue | None) -> Learnt | None:
     """Return what a plan trains; None: nothing."""
     for part in plan.parts:
         for step in (aggregate.step for aggregate in part.aggregates):
             if step is not None:
+                table = run_words.table_of(part.table, plan, catalogue)
                 return Learnt(
                     model=APP if isinstance(step, AppStep) else step.model,
-                    target="" if isinstance(step, AppStep) else run_words.outcome_in_words(step),
+                    target="" if isinstance(step, AppStep) else run_words.outcome_in_words(step, table),
                     table=part.table,
-                    text=run_words.step_in_words(step, short=True),
+                    text=run_words.step_in_words(step, table, short=True),
                 )
     return None
 
 
-def _learnt(announcement: bytes) -> Iterator[Learnt]:
+def _learnt(announcement: bytes, catalogue: Catalogue | None) -> Iterator[Learnt]:
     try:
-        found = learnt_by(decode(Plan, asked_in(announcement).plan))
+        found = learnt_by(decode(Plan, asked_in(announcement).plan), catalogue)
     except (Rejected, PlanError):
         return
     if found is not None:

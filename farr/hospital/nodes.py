@@ -27,9 +27,11 @@ from node.settings import Source, read_source
 from protocols.checks import SKEW
 from protocols.errors import ProtocolError
 from protocols.wire_pb2 import Role
+from queries.errors import CatalogueError
 
 if TYPE_CHECKING:
     from farr.dialing import Caller
+    from queries.agreed.catalogue import Catalogue
 
 SOON = 30
 """Days before the end of a certificate at which a check warns."""
@@ -66,6 +68,16 @@ def read_home(folder: Path) -> homes.Home:
             remedy=_("name the node's own folder with --home"),
         )
     return held
+
+
+def catalogue_of(folder: Path) -> Catalogue | None:
+    """Return the catalogue that a home holds; None where it cannot be read: the node's books are shown without it."""
+    from queries.agreed.catalogue_file import read_catalogue
+
+    try:
+        return read_catalogue((folder / homes.CATALOGUE).read_bytes(), homes.CATALOGUE)
+    except (OSError, CatalogueError):
+        return None
 
 
 def source_of(

@@ -68,7 +68,7 @@ class Overlap:
         }
 
 
-def charged(connection: sqlite3.Connection) -> Iterator[Earlier]:
+def charged(connection: sqlite3.Connection, catalogue: Catalogue) -> Iterator[Earlier]:
     """Yield the questions that were charged for records, newest first."""
     rows = connection.execute(
         "SELECT charges.request, at, analyst, units, announcement FROM charges JOIN uploads USING (tau) "
@@ -77,7 +77,7 @@ def charged(connection: sqlite3.Connection) -> Iterator[Earlier]:
     for request, at, analyst, units, announcement in rows:
         asked = asked_in(bytes(announcement))
         plan = decode(Plan, asked.plan)
-        found = learnt_by(plan)
+        found = learnt_by(plan, catalogue)
         yield Earlier(
             request=bytes(request).hex(),
             at=at,
@@ -90,7 +90,11 @@ def charged(connection: sqlite3.Connection) -> Iterator[Earlier]:
 
 def overlaps(plan: Plan, catalogue: Catalogue, connection: sqlite3.Connection) -> tuple[Overlap, ...]:
     """Return the charged questions that share rows with a plan: the same one first, then the near ones, then others."""
-    found = [overlap for earlier in charged(connection) if (overlap := _overlap(plan, earlier, catalogue)) is not None]
+    found = [
+        overlap
+        for earlier in charged(connection, catalogue)
+        if (overlap := _overlap(plan, earlier, catalogue)) is not None
+    ]
     return tuple(sorted(found, key=lambda each: (SAME, NEAR, OVERLAP).index(each.kind))[:MOST])
 
 

@@ -172,12 +172,12 @@ def ask_by_hand(folder: Path) -> Path:
 
     Unlike ``renew`` it serves after the certificate's end, too. Done again it writes the same application.
     """
+    home.settle(folder)
+    if home.read(folder).credentials.role != Role.ROLE_COORDINATOR:
+        raise FarrError("wrong-role", _("{folder} is not a coordinator's home").format(folder=folder))
     with files.held(folder / LOCK):
         home.settle(folder)
-        held = home.read(folder)
-        if held.credentials.role != Role.ROLE_COORDINATOR:
-            raise FarrError("wrong-role", _("{folder} is not a coordinator's home").format(folder=folder))
-        signed = _application(folder, held, new_identity=False)
+        signed = _application(folder, home.read(folder), new_identity=False)
     files.replace(folder / coordinating.RENEWAL, coordinating.renewal_text(signed))
     return folder / coordinating.RENEWAL
 

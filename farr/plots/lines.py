@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from farr.figures.units import in_words
 from farr.plots import intervals
 from farr.plots.fonts import Script
 from farr.plots.places import NOT_DRAWN, of_groups, of_places, ticks_of
-from farr.plots.shape import Laid, Place, Shape
+from farr.plots.shape import TIME, Laid, Place, Shape
 from farr.plots.sheet import DASHES, GROUPS, INK, NOISE_ONLY, SAMPLING, WITH_SAMPLING, Drawn
 from farr.plots.values import axis_title
 from farr.texts import N_
@@ -59,13 +60,20 @@ def lines(all_axes: list[Axes], laid: Laid, script: Script) -> Drawn:
         label(axes, laid.along, at, laid.scale, script)
         if stepped:
             axes.set_xlim(min(0.0, float(at.min())), 1.01 * _last(at, held))
-    all_axes[-1].set_xlabel(script.name(laid.along_name, laid.scale), fontsize=8.5)
+    all_axes[-1].set_xlabel(_along(laid, script), fontsize=8.5)
     left = len(laid.groups) - len(groups)
     return Drawn(
         body=len(all_axes) * 3.1,
         legend=tuple(_legend(laid, script, weak=weak and not stepped)),
         notes=(script.say(NOT_DRAWN).format(count=left),) if left else (),
     )
+
+
+def _along(laid: Laid, script: Script) -> str:
+    """Return the name of the axis; of times, whose ticks are numbers, with the unit that their labels end in."""
+    name = script.name(laid.along_name, laid.scale)
+    unit = laid.along[0].label.removeprefix(laid.along[0].code).strip() if laid.scale == TIME else ""
+    return f"{name} [{script.name(in_words(unit), unit)}]" if unit else name
 
 
 def _last(at: Floats, figures: list[Estimate | None]) -> float:

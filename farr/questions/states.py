@@ -11,6 +11,7 @@ from farr.problems import advice
 from farr.texts import N_, _
 from protocols.codes import ADVICE
 from protocols.wire_pb2 import RequestStatus, Run, State
+from queries.cost.accounting import epsilon_of, rho_of_units
 
 FINAL = (State.STATE_ANSWERED, State.STATE_FAILED, State.STATE_CANCELLED, State.STATE_EXPIRED)
 """A request in one of these states changes no more."""
@@ -249,6 +250,9 @@ def failure(state: RequestState) -> FarrError:
                 count=len(sites), code=refusal, advice=advice(refusal), sites=shortened(sites)
             )
         )
+    if "cost-limit" in {code, *state.refusals} and state.run is None:
+        # Asked for a precision, nobody may have seen the price.
+        lines.append(_("asked at epsilon {epsilon:.3g}").format(epsilon=epsilon_of(rho_of_units(state.rho_units))))
     held = tuple(site for site, word in state.sites.items() if word == "held")
     if held:
         lines.append(_("still waiting for approval: {sites}").format(sites=shortened(held)))
@@ -278,8 +282,9 @@ def shortened(names: Sequence[str], most: int = 8) -> str:
 def _remedy(code: str) -> str:
     if code == "policy":
         return _(
-            "ask for less at once, at a lower price (--epsilon) or with more fear of collusion (--trust); hospitals "
-            "that joined a short time ago may not count yet: their operators see why with farr node policy explain"
+            "ask for less at once, at a lower price (--epsilon) or with more fear of collusion (--trust); or tell "
+            "fewer hospitals apart (GROUP BY site, site.*), which each hospital's own_row has to allow; hospitals that "
+            "joined a short time ago may not count yet: their operators see why with farr node policy explain"
         )
     if code == "cost-limit":
         return _("ask at a lower price (--epsilon), or have the hospitals' policies allow more for one question")

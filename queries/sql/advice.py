@@ -47,6 +47,7 @@ FUNCTIONS: Mapping[str, str] = MappingProxyType(
         + ", ".join(("COUNT", "SUM", "AVG", *CALLS))
         + "; for groups BAND, LEVEL, YEAR, QUARTER, MONTH, WEEK, DAY, MONTH_OF_YEAR, WEEKDAY",
         **dict.fromkeys(("MIN", "MAX", "PERCENTILE_CONT", "PERCENTILE_DISC", "MODE"), _BANDS),
+        **dict.fromkeys(("MEAN", "AVERAGE"), "use AVG of a column"),
         **dict.fromkeys(("STDDEV_SAMP", "STDDEV_POP", "VAR_SAMP", "VAR_POP"), "use STDDEV or VARIANCE of a column"),
         **dict.fromkeys(("COUNT_IF", "COUNTIF", "IF", "IIF", "DECODE"), _FILTER),
         **dict.fromkeys(("NOW", "TODAY", "GETDATE", "CURRENT_DATE", "CURRENT_TIMESTAMP"), _TODAY),

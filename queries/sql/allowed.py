@@ -162,7 +162,7 @@ def _meant(written: str) -> str:
     """Return a remedy for a function that nobody foresaw: the one that it is a misspelling of, else all of them."""
     known = "COUNT", "SUM", "AVG", *CALLS, *DATE_FUNCTIONS, *KEY_FUNCTIONS
     near = get_close_matches(written, known, n=1, cutoff=NEAR)
-    return f"did you mean {near[0]}?" if near else FUNCTIONS[""]
+    return f"did you mean {near[0]}?" if near and near[0] != written else FUNCTIONS[""]
 
 
 def _refused(node: exp.Expression, what: str, places: Places) -> StatementError:

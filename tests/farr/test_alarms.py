@@ -59,11 +59,11 @@ def test_every_method_finds_the_high_week(method):
 DEMO = read_catalogue((Path(demo.__file__).parent / "stroke.toml").read_bytes(), "stroke.toml")
 
 
-def rehearsed(figure, group, where, method):
+def rehearsed(figure, group, where, method, **terms):
     """Rehearse a method on what the demo's hospitals would answer."""
     statement = f"SELECT {group} AS g, {figure} AS n FROM admission WHERE admitted >= '{where}' GROUP BY g"
     question = read(statement, DEMO, {f"h{number}": {} for number in range(5)})
-    rehearse(prepare(question, Terms(), DEMO, hospitals=5), DEMO, method)
+    rehearse(prepare(question, Terms(**terms), DEMO, hospitals=5), DEMO, method)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,12 @@ def test_what_no_answer_could_be_judged_by_is_known_before_it_is_paid_for(figure
     with pytest.raises((FarrError, PlanError)) as caught:
         rehearsed(figure, group, since, method)
     assert advice in caught.value.remedy
+
+
+def test_what_an_analyst_expects_makes_no_series_of_averages():
+    """With the rows that she expects their noise can be foreseen; it differs from period to period all the same."""
+    with pytest.raises(FarrError, match="counts and sums"):
+        rehearsed("AVG(age)", "MONTH(admitted)", "1991-01-01", Method.C2, expect=100)
 
 
 @pytest.mark.parametrize("method", Method)

@@ -93,7 +93,7 @@ STEPS = {
 def test_what_is_trained_has_words(what):
     """An app and a network by all of the digest that a policy allows them by."""
     step, words = STEPS[what]
-    assert run_words.step_in_words(step) == words
+    assert run_words.step_in_words(step, None) == words
     assert set(run_words.MODELS) == {*training.MODELS, training.NETWORK}
 
 
@@ -168,7 +168,7 @@ def charges(rig):
         charges=tuple(Ledger(connection=rig.connection).charges()),
         policy=parse(POLICY.encode(), "policy.toml"),
         now=NOW,
-        runs=learnt(rig.connection),
+        runs=learnt(rig.connection, None),
     )
 
 

@@ -166,8 +166,12 @@ def test_an_ended_certificate_does_not_renew_over_the_network(ended):
         ]
 
 
-def test_only_a_coordinator_asks_by_hand(tmp_path):
-    """Another member is told so; a folder that is nobody's home, too."""
-    with pytest.raises(FarrError) as refused:
-        renewing.ask_by_hand(tmp_path)
-    assert refused.value.code == "no-member"
+def test_only_a_coordinator_asks_by_hand(ended):
+    """Another member is told so, and nothing of its home is changed; a folder that is nobody's home, too."""
+    held = home.read(ended / "c")
+    home.write(ended / "n", replace(held, credentials=replace(held.credentials, role=Role.ROLE_NODE)))
+    for folder, code in (("n", "wrong-role"), ("nobody", "no-member")):
+        with pytest.raises(FarrError) as refused:
+            renewing.ask_by_hand(ended / folder)
+        assert refused.value.code == code
+    assert not (ended / "n" / home.RENEWING).exists()

@@ -55,3 +55,13 @@ def test_an_empty_page_ends_the_list(line, monkeypatch):
     """A coordinator that always says that there are more is not asked for ever."""
     monkeypatch.setattr(line._stub, "Requests", lambda _wanted, timeout: RequestStatuses(more=bool(timeout)))
     assert line.requests(0, [], "") == []
+
+
+def test_what_was_not_asked_for_is_passed_over(line, monkeypatch):
+    """A coordinator of an earlier version sends all that there are: another request is never taken for this one."""
+    everything = RequestStatuses(requests=[*ALL, RequestStatus(id=bytes(16), state=State.STATE_WAITING)])
+    monkeypatch.setattr(line._stub, "Requests", lambda _wanted, timeout: everything if timeout else None)
+    assert [each.id for each in line.requests(0, [], ALL[3].id.hex())] == [ALL[3].id]
+    assert line.requests(0, [], "ff" * 16) == []
+    assert [each.id for each in line.requests(0, [State.STATE_WAITING], "")] == [bytes(16)]
+    assert [each.id for each in line.requests(2, [], "")] == [each.id for each in ALL[:2]]

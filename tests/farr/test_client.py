@@ -22,7 +22,7 @@ from protocols.errors import Rejected
 from protocols.farrsum.parameters import Trust
 from protocols.wire_pb2 import Note, RequestStatus, SiteProgress, State
 from queries.asked.build import count
-from queries.cost.accounting import rho_of_units
+from queries.cost.accounting import rho_of, rho_of_units, units
 from queries.cost.measurement import calibrate
 from queries.cost.sensitivity import of_tally
 from queries.cost.tally import tally
@@ -447,6 +447,21 @@ def test_a_failure_says_how_many_answered_and_why_others_refused():
     assert error.details["refusals"] == {"budget": ["brest", "cadiz"]}
     del status.sites[1:3]
     assert failure(read_state(status)).code == "too-few"
+
+
+def test_a_refusal_for_a_price_or_a_policy_says_what_would_be_answered():
+    """The price that was asked for, which ``--within`` finds by itself; of a policy, fewer hospitals told apart."""
+
+    def refused(code):
+        sites = [SiteProgress(site=site, state=code) for site in ("aden", "brest")]
+        status = RequestStatus(
+            id=bytes(16), state=State.STATE_FAILED, asked=2, needed=2, sites=sites, rho_units=units(rho_of(1.9))
+        )
+        return failure(read_state(status))
+
+    assert "asked at epsilon 1.9" in refused("cost-limit").message
+    assert "asked at" not in refused("policy").message
+    assert "GROUP BY site" in refused("policy").remedy
 
 
 def test_only_an_analysts_home_asks_questions(tmp_path):

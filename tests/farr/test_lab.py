@@ -5,12 +5,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from farr.cli import lab as lab_command
 from farr.errors import FarrError
-from farr.lab import hospitals, processes, record, up, watchdog
+from farr.lab import earlier, hospitals, processes, record, up, watchdog
 from farr.lab.node_homes import policy_with
 from farr.lab.processes import Process
 from node.authority import policy as policies
@@ -172,6 +173,29 @@ def test_what_an_earlier_lab_left_is_kept(tmp_path):
         assert record.analyst_home(kept) == kept / "analyst"
         assert not list(kept.glob("nodes/*/prepared-*"))
     assert (tmp_path / "earlier" / "1" / "analyst").exists()
+
+
+def test_a_move_that_was_cut_short_goes_on_in_the_same_folder(tmp_path, monkeypatch):
+    """The lab that was half moved is whole again in one folder, and what it had is nowhere left out."""
+    record.write(record.Lab(home=tmp_path))
+    for name in earlier.OWN:
+        (tmp_path / name).mkdir()
+    renamed, rename = [], Path.rename
+
+    def twice(path, to):
+        if len(renamed) == 2:
+            raise KeyboardInterrupt
+        renamed.append(path)
+        return rename(path, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", twice)
+        with pytest.raises(KeyboardInterrupt):
+            earlier.put_by(tmp_path)
+    place = earlier.put_by(tmp_path)
+    assert place == tmp_path / "earlier" / "1"
+    assert {path.name for path in place.iterdir()} == {*earlier.OWN, record.RECORD}
+    assert [path.name for path in tmp_path.iterdir()] == ["earlier"]
 
 
 def test_a_running_labs_files_are_not_split_anew(child, tmp_path):

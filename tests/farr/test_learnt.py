@@ -10,7 +10,7 @@ from rich.console import Console
 
 from farr.cli import approval_pages, node_ledger, node_records
 from farr.figures import tables
-from farr.hospital import approving, stopping
+from farr.hospital import approving, nodes, run_words, stopping
 from farr.hospital.accounts import Account, exported, plain_charges
 from farr.hospital.learnt import learnt, learnt_by
 from farr.hospital.office import Office
@@ -21,8 +21,11 @@ from node.books.ledger import Ledger
 from node.books.state import transaction
 from protocols import request as requests
 from protocols.wire_pb2 import Proposal
-from tests.node.rig import NOW, POLICY, announce, key_of, request, roster
-from tests.node.trained import APP, HOLDING, NETWORK, RUN, round_, trainer, training
+from queries.agreed.catalogue_file import read_catalogue
+from queries.asked.canonical import encode
+from queries.asked.plan import Between, FlagKey
+from tests.node.rig import CATALOGUE, NOW, POLICY, announce, catalogue, key_of, request, roster
+from tests.node.trained import APP, HOLDING, NETWORK, RUN, STEP, round_, trainer, training
 
 OTHER = b"s" * 16
 WORDS = "logistic regression of died IN ('Y') on 2 terms"
@@ -56,7 +59,7 @@ def account(rig):
         charges=tuple(Ledger(connection=rig.connection).charges()),
         policy=parse(POLICY.encode(), "policy.toml"),
         now=NOW,
-        runs=learnt(rig.connection),
+        runs=learnt(rig.connection, None),
     )
 
 
@@ -71,14 +74,14 @@ def seen(monkeypatch, width, show):
 
 def test_a_run_is_told_by_its_plan_in_ledger_export_and_log(rig, monkeypatch, capsys):
     """Model, target and table; its analyst calls it "train", which stands nowhere; a count is of no model."""
-    found = learnt(rig.connection)[RUN.hex(), "ada"]
+    found = learnt(rig.connection, None)[RUN.hex(), "ada"]
     assert found.to_plain() == {"model": "logistic", "target": "died IN ('Y')", "table": "stay"}
     assert [(each["model"], each["target"]) for each in plain_charges(account(rig))][:2] == [
         ("", ""),
         ("logistic", "died IN ('Y')"),
     ]
     assert "logistic,died IN ('Y')" in exported(account(rig), ".csv")
-    assert [each.statement for each in charged(rig.connection)] == [WORDS, request(1).statement]
+    assert [each.statement for each in charged(rig.connection, catalogue)] == [WORDS, request(1).statement]
     context = SimpleNamespace(obj=None, invoked_subcommand=None)
     node_records.entries(context, home=rig.home, as_json=True)
     answered = [each for each in json.loads(capsys.readouterr().out) if each["kind"] == "answered"]
@@ -108,23 +111,56 @@ def test_a_round_of_another_design_does_not_rename_its_run(tmp_path):
     rig.answer(announce(round_(1, NETWORK), slot=1))
     rig.answer(announce(round_(2), slot=2))
     assert [each.units > 0 for each in Ledger(connection=rig.connection).charges()] == [False, True]
-    assert learnt(rig.connection)[RUN.hex(), "ada"].text == WORDS
+    assert learnt(rig.connection, None)[RUN.hex(), "ada"].text == WORDS
     rig.close()
 
 
 def test_an_app_is_told_by_its_digest():
     """What it foretells, only its code says; a plan without training trains nothing."""
-    found = learnt_by(training(APP))
+    found = learnt_by(training(APP), None)
     assert (found.model, found.target, found.table) == ("app", "", "stay")
     assert found.text == f"the Flower app {APP.app.hex()[:8]}… on 2 columns"
-    assert learnt_by(training(NETWORK)).model == "network"
+    assert learnt_by(training(NETWORK), None).model == "network"
+
+
+FINER = CATALOGUE.replace(b"high = 120", b'high = 120, step = "0.01"')
+"""The same catalogue, with ages to a hundredth of a year."""
+
+
+def test_a_condition_is_told_in_the_units_of_the_homes_catalogue(rig, capsys):
+    """In ledger, log and the list of what waits; by a catalogue that the plan was not made for, in steps."""
+    finer, old = (
+        read_catalogue(FINER, "catalogue.toml"),
+        replace(STEP, outcome=FlagKey(term=Between(column="age", low=6550, high=None))),
+    )
+    asked = round_(1, plan=encode(training(old, catalogue=finer.digest)))
+    rig.connection.execute("DROP TRIGGER uploads_never_changes")
+    rig.connection.execute("UPDATE uploads SET announcement = ?", [announce(asked).SerializeToString()])
+    context = SimpleNamespace(obj=rig.home, invoked_subcommand=None)
+    for held, told in ((FINER, "age >= 65.5"), (CATALOGUE, "age >= 6550"), (b"no catalogue", "age >= 6550")):
+        (rig.home / "catalogue.toml").write_bytes(held)
+        assert node_ledger._account(rig.home).runs[RUN.hex(), "ada"].target == told
+        node_records.entries(context, home=rig.home)
+        assert f"training logistic regression of {told} on" in " ".join(capsys.readouterr().out.split())
+    (rig.home / "catalogue.toml").unlink()
+    assert nodes.catalogue_of(rig.home) is None
+    hear(rig, asked)
+    (case,) = approving.cases(office_of(rig))
+    assert "age >= 6550 on" in case.text
+    assert "age >= 65.5 on" in replace(case, catalogue=finer).text
+    assert "age >= 65.5 on" in replace(case, catalogue=finer).short
+    assert {each.statement for each in charged(rig.connection, finer)} == {
+        "logistic regression of age >= 65.5 on 2 terms"
+    }
+    # Nobody has judged what waits: it may name a table that no catalogue has.
+    assert run_words.table_of("none", training(old, catalogue=finer.digest), finer) is None
 
 
 def test_a_plan_that_cannot_be_read_is_left_out(rig):
     """A page over the whole ledger does not end for one row of it."""
     rig.connection.execute("DROP TRIGGER uploads_never_changes")
     rig.connection.execute("UPDATE uploads SET announcement = x'00'")
-    assert learnt(rig.connection) == {}
+    assert learnt(rig.connection, None) == {}
     assert plain_charges(account(rig))[1]["model"] == ""
 
 

@@ -164,6 +164,7 @@ def test_a_survival_curve_is_a_step_that_begins_with_everybody():
     assert list(line.get_ydata()) == [1.0, 0.8, 0.6]
     whiskers = [list(line.get_ydata()) for line in drawn.figure.axes[0].lines if list(line.get_xdata()) == [30.0, 30.0]]
     assert whiskers == [pytest.approx([0.55, 0.65]), pytest.approx([0.58, 0.62])]
+    assert drawn.figure.axes[0].get_xlabel() == "time [days]"
 
 
 @pytest.mark.parametrize(("positive", "scale", "neutral"), [(True, "log", 1.0), (False, "linear", 0.0)])

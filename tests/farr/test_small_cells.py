@@ -3,8 +3,10 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from farr.cli.figures import figures
+from farr.figures.result import flag_texts
 from queries.answers.answer import Answer, AnswerColumn, AnswerRow, with_small_cells
 from queries.answers.figures import Estimate
+from tests.farr import drawing
 
 
 def figure(value, *flags):
@@ -31,11 +33,14 @@ def test_a_count_below_the_smallest_is_marked_and_its_value_stays():
 
 
 def test_pages_show_that_a_count_is_small_and_nothing_else_of_it():
-    """Neither value nor interval nor other marks."""
+    """Neither value nor interval nor other marks; a legend names the marks that there are."""
     marked = with_small_cells(answer(figure(9.5, "caution"), figure(12.0)), 10)
     texts = figures([row.cells[1] for row in marked.rows])
     assert texts[0] == "<10"
     assert "12" in texts[1]
+    assert set(flag_texts(drawing.result(marked))) == {"small-cell"}
+    marked = with_small_cells(answer(figure(9.5, "caution"), figure(12.0, "caution")), 10)
+    assert set(flag_texts(drawing.result(marked))) == {"small-cell", "caution"}
 
 
 def test_only_counts_are_marked_and_only_where_somebody_asks_for_it():

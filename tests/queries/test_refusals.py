@@ -301,6 +301,7 @@ REMEDIES = [
     ("SELECT STDDEV_POP(age) FROM admission", "STDDEV"),
     ("SELECT MEDAIN(age) FROM admission", "did you mean MEDIAN?"),
     ("SELECT MNTH(admitted), COUNT(*) FROM admission GROUP BY MNTH(admitted)", "did you mean MONTH?"),
+    ("SELECT MEAN(age) FROM admission", "use AVG"),
     ("SELECT HAVERSINE(age) FROM admission", "the functions are COUNT, SUM"),
     ("SELECT COUNT(*) FROM admission WHERE age > 2000", "write values within 0 to"),
     ("SELECT COUNT(*) FROM admission WHERE age BETWEEN 2000 AND 3000", "write values within 0 to"),
