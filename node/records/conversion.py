@@ -97,6 +97,7 @@ def convert(
             values=((column.name, f"CAST({value} AS BIGINT)"),),
             fate=_fate(text, value, str(UNUSABLE), clipped),
         )
+    _check_formats(connection, column, mapped, file)
     head, day = _day(mapped, text, parsed)
     value = f"CASE WHEN {refined} BETWEEN DATE '{column.first}' AND DATE '{column.last}' THEN {refined} END"
     lost_day = f"CASE WHEN {refined} IS NULL THEN {UNUSABLE} ELSE {OUTSIDE} END"
@@ -196,17 +197,28 @@ def _steps(column: NumberColumn, mapped: ColumnMapping, file: str, text: str, pa
     return number, f"sign({scaled}) * ((abs({scaled}) * 2 + {divisor}) // {2 * divisor})"
 
 
+def _check_formats(connection: duckdb.DuckDBPyConnection, column: Column, mapped: ColumnMapping, file: str) -> None:
+    """Raise SourceError where a format is none; without this it would look like a fault of the data file."""
+    try:
+        for form in mapped.dates:
+            connection.execute(f"SELECT try_strptime('', {literal(form)})")
+    except duckdb.Error:
+        remedy = 'write formats in strptime\'s letters, such as "%d.%m.%Y"'
+        key = f"columns.{column.name}.dates"
+        raise SourceError("names a format that is none", file=file, key=key, remedy=remedy) from None
+
+
 def _day(mapped: ColumnMapping, text: str, parsed: str) -> tuple[str, str]:
     """Return the SQL of the text of a day, and of the day."""
+    listed = ", ".join(map(literal, mapped.dates or USUAL_DATES))
+    # In any format the engine reads "infinity" and "epoch" as a day in 1900, which nobody recorded.
+    day = f"CASE WHEN regexp_matches({parsed}, '[0-9]') THEN CAST(try_strptime({parsed}, [{listed}]) AS DATE) END"
     if mapped.dates:
-        return text, f"CAST(try_strptime({parsed}, [{', '.join(map(literal, mapped.dates))}]) AS DATE)"
+        return text, day
     # A time after the day is cut off, not converted: the file's own time zone is the hospital's.
     head = f"regexp_extract({text}, '^([^T ]+)', 1)"
     compact = f"regexp_full_match({text}, '[0-9]{{14}}([.][0-9]+)?')"
-    return (
-        f"CASE WHEN {compact} THEN left({text}, 8) ELSE {head} END",
-        f"CAST(try_strptime({parsed}, [{', '.join(map(literal, USUAL_DATES))}]) AS DATE)",
-    )
+    return f"CASE WHEN {compact} THEN left({text}, 8) ELSE {head} END", day
 
 
 def _clock(mapped: ColumnMapping, text: str, found: str) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from node.records.staging import build_table
 from node.scan.engine import SPILL, open_database
 from queries.agreed.catalogue import Catalogue
 
-FORMAT = "2"
+FORMAT = "3"
 """Changes whenever the prepared tables do, so that an older file is made anew."""
 
 SITE_KEY_BYTES = 32
@@ -104,10 +104,18 @@ def _fingerprint(
 ) -> str:
     parts = [FORMAT, duckdb.__version__, catalogue.digest.hex(), mapping.digest.hex()]
     for name, source in sources.items():
-        found = source.path.stat() if source else None
-        parts.append(f"{name}:{source.path.name}:{found.st_size}:{found.st_mtime_ns}" if source and found else name)
+        parts.append(f"{name}:{source.path.name}:{_stamp(source.path)}" if source else name)
     # Keyed: the name of a file says nothing to somebody without the key.
     return hmac.new(site_key, "\n".join(parts).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _stamp(path: Path) -> str:
+    """Return what changes when a file does; a file that went away has changed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return "gone"
+    return f"{found.st_size}:{found.st_mtime_ns}"
 
 
 def _stored_report(path: Path) -> tuple[TableReport, ...]:

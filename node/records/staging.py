@@ -13,6 +13,7 @@ from node.records.conversion import MINUTE, Conversion, convert, texts
 from node.records.files import (
     SourceFile,
     another_encoding,
+    as_compared,
     identifier,
     literal,
     misread,
@@ -43,7 +44,7 @@ def build_table(
 
     Returns what became of the rows of each, the table itself first.
     """
-    names = {name.casefold() for name in open_source(connection, source, scratch)}
+    names = {as_compared(name) for name in open_source(connection, source, scratch)}
     mapped = mapping.table(table.name)
     patient = mapped.patient or (table.patient,)
     for key in patient:
@@ -66,7 +67,7 @@ def build_table(
 
 
 def _present(source: SourceFile, names: set[str], column: str, remedy: str) -> None:
-    if column.casefold() not in names:
+    if as_compared(column) not in names:
         if another_encoding(names):
             raise misread(source)
         raise SourceError("the file has no such column", file=source.path.name, key=column, remedy=remedy)

@@ -27,6 +27,9 @@ from queries.errors import QueryError
 MOST_STATEMENTS = 256
 """Compiled statements that are kept; the one that was not used for longest goes first."""
 
+MOST_STATEMENT_CHARACTERS = 1 << 24
+"""Characters of them together, 16 MiB; a plan that names many bands comes to six times its own length."""
+
 
 class Scanner:
     """One prepared database, opened for reading. Safe to share between threads: each call has its own cursor."""
@@ -118,9 +121,12 @@ class Scanner:
         made = compile_tally(tally, catalogue, site, tables=tables, own_row=own_row)
         with self._lock:
             self._statements[key] = made
-            if len(self._statements) > MOST_STATEMENTS:
+            while len(self._statements) > MOST_STATEMENTS or self._characters() > MOST_STATEMENT_CHARACTERS:
                 self._statements.popitem(last=False)
         return made
+
+    def _characters(self) -> int:
+        return sum(len(scan.sql) for kept in self._statements.values() for scan in kept.scans)
 
     def close(self) -> None:
         """Close the database. A file of another name may be opened before or after."""

@@ -60,6 +60,10 @@ MOST_KEYS = 8
 MOST_PARTS = 256
 """Most parts of a plan: a pack of indicators has some forty."""
 
+MOST_STARTS = 1 << 14
+"""Most starts of bands of unequal widths in a plan: a hospital writes each out as a comparison of its own, which takes
+it a millisecond. The most parts with 64 bands each come to this."""
+
 MOST_WEIGHT = 1000
 """Greatest weight of a part."""
 
@@ -83,6 +87,8 @@ def check(plan: Plan, catalogue: Catalogue) -> None:
         _refuse(f"not 1 to {MOST_PARTS} parts", "ask for fewer at a time")
     for part in plan.parts:
         _check_part(part, catalogue)
+    if sum(map(_unequal_starts, plan.parts)) > MOST_STARTS:
+        _refuse(f"more than {MOST_STARTS:,} bands of unequal widths", "use fewer bands, or bands of one width")
     check_alone(plan)
     check_work(plan)
     _check_unlike(plan.parts, "parts")
@@ -228,6 +234,11 @@ def _check_bands(key: BandKey, column: Column) -> None:
     if not key.starts or key.starts[0] != column.low or key.starts[-1] > column.high:
         _refuse("bands must start at the column's lower bound and end by its upper bound", "see `farr catalogue show`")
     _check_rising(key.starts, "starts of bands")
+
+
+def _unequal_starts(part: Part) -> int:
+    bands = [key.starts for key in (*part.keys, *keys_of(part.aggregates)) if isinstance(key, BandKey)]
+    return sum(len(each) for each in bands if len({after - start for start, after in pairwise(each)}) > 1)
 
 
 def _check_days(key: DateKey, column: Column) -> None:

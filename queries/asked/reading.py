@@ -13,9 +13,6 @@ from queries.errors import PlanError
 MOST_NUMBERS = 4096
 """Most parameters of a reading: populations of every region by age fit."""
 
-MOST_DIGITS = 40
-"""Most characters of one parameter."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:

@@ -34,13 +34,6 @@ def scaling(column: NumberColumn) -> Scaling:
     )
 
 
-def width(step: Step, setting: Setting) -> int:
-    """Return the number of coefficients or weights of a step."""
-    from queries.models.shape import shape_of  # noqa: PLC0415  shapes are made of columns
-
-    return shape_of(step, setting).width
-
-
 def columns_of(term: ModelTerm, setting: Setting) -> int:
     """Return how many columns a term has: one of a number, of a key one for each cell after its first."""
     return 1 if isinstance(term, NumberTerm) else setting.size(term) - 1

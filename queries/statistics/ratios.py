@@ -31,12 +31,12 @@ Z = NormalDist().inv_cdf(0.975)
 CLEAR = 5.0
 """Standard deviations of noise above zero from which on a count's interval is as good as exact."""
 
-EXPOSED_EVENT, EXPOSED_NONE, OTHER_EVENT, OTHER_NONE = range(4)
-"""The four counts, called a, b, c and d below."""
-
 
 def _products(*pairs: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the symmetric matrix of a sum of products of two counts; a pair in reverse order is subtracted."""
+    """Return the symmetric matrix of a sum of products of two counts; a pair in reverse order is subtracted.
+
+    Counts 0 to 3, called a, b, c and d below: exposed with an event, exposed without, others with, others without.
+    """
     matrix = np.zeros((4, 4))
     for one, other in pairs:
         matrix[one, other] = matrix[other, one] = 1.0 if one < other else -1.0

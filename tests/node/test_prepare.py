@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import hmac
 import os
 import stat
+from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +21,8 @@ from hypothesis import strategies as st
 from node.records import prepare as prepare_module
 from node.records.mapping import SourceError, SourceMapping, read_mapping
 from node.records.prepare import Prepared, prepare
-from tests.node.ward import HEADER, PRESSURE, SITE_KEY, catalogue, prepared
+from queries.agreed.catalogue import DateColumn
+from tests.node.ward import HEADER, PRESSURE, SITE_KEY, catalogue, label, prepared
 
 
 def rows(made: Prepared, columns: str = "*", where: str = "true") -> list[tuple[Any, ...]]:
@@ -186,6 +189,29 @@ def test_dates_follow_the_mapping(tmp_path: Path) -> None:
     assert one(tmp_path, "admitted", "2021-10-31", mapping) is None
 
 
+@pytest.mark.parametrize("word", ["infinity", "-infinity", "Epoch"])
+@pytest.mark.parametrize("mapping", ["", 'dates = ["%d.%m.%Y"]'])
+def test_a_word_that_databases_export_for_a_day_is_missing(tmp_path: Path, word: str, mapping: str) -> None:
+    """The engine reads these words as 1900-01-01, a day that nobody recorded."""
+    agreed = catalogue(dated=False)
+    admitted = DateColumn(name="admitted", label=label("day"), first=date(1900, 1, 1), last=date(2022, 12, 31))
+    (table,) = agreed.tables
+    agreed = replace(agreed, tables=(replace(table, columns=(*table.columns[:3], admitted)),))
+    made = prepared(
+        tmp_path, HEADER + f"1,M,I63,120,{word}\n", agreed, mapped(f"[tables.admission.columns.admitted]\n{mapping}\n")
+    )
+    assert rows(made, "admitted") == [(None,)]
+    assert made.tables[0].columns[3].unusable == 1
+
+
+def test_a_format_of_days_that_is_none_is_the_mappings_error(tmp_path: Path) -> None:
+    """The operator is sent to the mapping, not to export the file again."""
+    wrong = mapped('[tables.admission.columns.admitted]\ndates = ["%d.%m.%Y", "%Q"]\n')
+    with pytest.raises(SourceError, match="format") as refused:
+        prepared(tmp_path, HEADER + "1,M,I63,120,01.01.2021\n", catalogue(), wrong)
+    assert (refused.value.file, refused.value.key) == ("m.toml", "columns.admitted.dates")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
 def test_chinese_text_is_read_in_each_encoding(tmp_path: Path, encoding: str) -> None:
     """Column names and codes survive UTF-8, a byte-order mark and GB18030, four-byte characters included."""
@@ -220,6 +246,39 @@ def test_a_file_in_another_encoding_is_said_to_be_in_another(tmp_path: Path, hea
     with pytest.raises(SourceError, match="is not utf-8 text") as caught:
         prepared(tmp_path, (heading + "\n甲,男,J18,1,2021-03-05\n").encode("gb18030"), catalogue(), mapping)
     assert 'encoding = "gb18030"' in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["ＩＣＤ", "分型Ⅱ", "Größe"])
+def test_column_names_in_any_letters_are_found(tmp_path: Path, name: str) -> None:
+    """The engine folds the case of ASCII alone; a full-width or Roman capital in a name does not hide the column."""
+    mapping = mapped(f'[tables.admission.columns]\ndx = {{ from = "{name}" }}\n')
+    text = f"pid,sex,{name},sbp,admitted\n1,M,I63,120,2021-01-01\n"
+    assert rows(prepared(tmp_path, text, catalogue(), mapping), "dx") == [(1,)]
+    wrong = mapped(f'[tables.admission.columns]\ndx = {{ from = "{name.casefold()}" }}\n')
+    with pytest.raises(SourceError, match="no such column"):
+        prepared(tmp_path, text, catalogue(), wrong)
+
+
+def test_a_column_without_a_name_does_not_refuse_the_file(tmp_path: Path) -> None:
+    """A numbered index in front, or a delimiter at the end of every line, hides no other column."""
+    text = ",pid,sex,dx,sbp,admitted,\n0,1,M,I63,120,2021-01-01,\n"
+    assert rows(prepared(tmp_path, text, catalogue()), "sex, dx, sbp") == [(0, 1, 1200)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_what_a_folder_is_called_changes_no_value(tmp_path: Path, kind: str) -> None:
+    """Neither a folder ``sex=F`` nor one that reads as a pattern puts other values in the place of the file's."""
+    data, likeness = tmp_path / "sex=F" / "wave[1]", tmp_path / "sex=F" / "wave1"
+    for folder, sex in ((data, "M"), (likeness, "F")):
+        folder.mkdir(parents=True)
+        if kind == "csv":
+            (folder / "admission.csv").write_text(HEADER + f"1,{sex},I63,120,2021-01-01\n")
+        else:
+            names = HEADER.strip().split(",")
+            values = ("1", sex, "I63", "120", "2021-01-01")
+            columns = {name: [value] for name, value in zip(names, values, strict=True)}
+            pq.write_table(pa.table(columns), folder / "admission.parquet")
+    assert rows(prepare(tmp_path / "home", data, None, catalogue(), SITE_KEY), "sex") == [(0,)]
 
 
 def test_a_byte_that_means_nothing_in_gb18030_makes_its_field_missing(tmp_path: Path) -> None:
@@ -413,6 +472,42 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeyp
     with pytest.raises(SourceError, match="changed while it was read"):
         prepared(tmp_path, HEADER + "1,M,I63,120,2021-01-01\n", catalogue())
     assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_a_file_that_is_gone_while_it_is_read_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share that goes away is the operator's to mend, like a file that changes."""
+    real = prepare_module.build_table
+
+    def goes(*arguments: Any, **keywords: Any) -> Any:
+        report = real(*arguments, **keywords)
+        (tmp_path / "data" / "admission.csv").unlink()
+        return report
+
+    monkeypatch.setattr(prepare_module, "build_table", goes)
+    with pytest.raises(SourceError, match="changed while it was read"):
+        prepared(tmp_path, HEADER + "1,M,I63,120,2021-01-01\n", catalogue())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+@pytest.mark.parametrize("damage", ["cut", "overwritten", "overwritten at once"])
+def test_a_damaged_archive_is_named_without_its_content(tmp_path: Path, encoding: str, damage: str) -> None:
+    """A gzip file that ends early, or whose bytes mean nothing, is an error of the file in every encoding."""
+    names = (hashlib.sha256(str(number).encode()).hexdigest() for number in range(2000))
+    lines = "".join(f"{name},M,I63,1,2021-01-01\n" for name in names)
+    whole = gzip.compress((HEADER + lines).encode())
+    half, early = len(whole) // 2, 12
+    damaged = {
+        "cut": whole[:half],
+        "overwritten": whole[:half] + b"\xff" * 64 + whole[half + 64 :],
+        "overwritten at once": whole[:early] + b"\xff" * 64 + whole[early + 64 :],
+    }
+    (tmp_path / "a.csv.gz").write_bytes(damaged[damage])
+    mapping = mapped(f'[tables.admission]\nfile = "a.csv.gz"\nencoding = "{encoding}"\n')
+    with pytest.raises(SourceError, match="cannot be read as") as refused:
+        prepare(tmp_path / "home", tmp_path, mapping, catalogue(), SITE_KEY)
+    assert refused.value.file == "a.csv.gz"
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,24 @@ def test_a_statement_is_compiled_once_for_a_plan_and_a_hospital(made, monkeypatc
     scanner.close()
 
 
+def test_statements_that_are_kept_take_bounded_memory(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many bands each names, the newest are kept; one that is longer than all may be is not."""
+    monkeypatch.setattr(scan_module, "MOST_STATEMENT_CHARACTERS", 5000)
+    scanner = Scanner(made.path)
+    kept = []
+    for bands in (3, 40, 41, 42, 43, 200):
+        starts = (0, *range(1000, 1000 + bands), 2900)
+        asked = shape(AGREED, keys=(BandKey(column="sbp", starts=starts),))
+        scanner.tally(asked, AGREED, "h1", ATTRIBUTES, own_row=True)
+        lengths = [len(scan.sql) for statement in scanner._statements.values() for scan in statement.scans]
+        assert sum(lengths) <= 5000
+        kept.append(len(lengths))
+    assert kept[:2] == [1, 2]
+    assert 1 < kept[4] < 5
+    assert kept[5] == 0
+    scanner.close()
+
+
 def test_a_scanner_serves_several_threads(made) -> None:
     """Concurrent scans have a cursor each and give the same answers."""
     scanner = Scanner(made.path)

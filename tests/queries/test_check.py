@@ -19,6 +19,7 @@ from queries.asked.check import (
     MOST_NODES,
     MOST_NUMBER,
     MOST_PARTS,
+    MOST_STARTS,
     MOST_WEIGHT,
     _check_predicate,
     check,
@@ -261,6 +262,20 @@ def test_a_plan_of_more_blocks_than_are_allowed_is_refused_before_they_are_made(
         check(decoded, wide)
     assert time.process_time() - start < 1.5
     assert "2,048" in caught.value.message
+
+
+def test_more_bands_of_unequal_widths_than_a_hospital_can_write_out_are_refused(wide, good):
+    """In all parts together; bands of one width are a division and count for nothing."""
+    (part,) = good.parts
+    starts = (-10, *range(91, 602))
+    parts = [replace(part, keys=(BandKey(column="weight", starts=starts),), weight=weight) for weight in range(1, 34)]
+    most = MOST_STARTS // len(starts)
+    check(altered(good, parts=tuple(parts[:most])), wide)
+    with pytest.raises(PlanError) as caught:
+        check(altered(good, parts=tuple(parts[: most + 1])), wide)
+    assert "unequal widths" in caught.value.message
+    even = [replace(each, keys=(BandKey(column="weight", starts=tuple(range(-10, 606))),)) for each in parts]
+    check(altered(good, parts=tuple(even)), wide)
 
 
 def test_parts_are_judged_one_by_one_and_differ(wide, good):
