@@ -99,7 +99,8 @@ def _text(token: str, token_file: Path | None) -> str:
     if token_file is not None:
         if token:
             raise typer.BadParameter(_("give the token or --token-file, not both"))
-        return token_file.read_text(encoding="utf-8")
+        # A token is ASCII: what is no text at all is named so where it is read.
+        return token_file.read_bytes().decode(errors="replace")
     if token not in {"", "-"}:
         typer.echo(_("Other users of this machine can see a token on a command line: use --token-file."), err=True)
         return token

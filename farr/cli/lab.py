@@ -193,11 +193,13 @@ def _policy(file: Path | None, lifetime_epsilon: float | None, most_epsilon: flo
             remedy=_("give one or the other; the file has lines lifetime_epsilon and most_epsilon_per_question"),
         )
     if file is not None:
-        text = file.read_text(encoding="utf-8")
-    else:
-        # Whoever runs a lab on files of their own is the operator who would have to name each network.
-        dear = {} if most_epsilon is None else dict.fromkeys(DEAR, repr(most_epsilon))
-        text = policy_with(lifetime_epsilon or LIFETIME_EPSILON, networks='"all"', **dear)
+        with explained():
+            policies.parse(file.read_bytes(), file.name)
+        return file.read_text(encoding="utf-8")
+    # Whoever runs a lab on files of their own is the operator who would have to name each network.
+    dear = {} if most_epsilon is None else dict.fromkeys(DEAR, repr(most_epsilon))
+    lifetime = LIFETIME_EPSILON if lifetime_epsilon is None else lifetime_epsilon
+    text = policy_with(lifetime, networks='"all"', **dear)
     with explained():
-        policies.parse(text.encode(), file.name if file else policies.FILE)
+        policies.parse(text.encode(), policies.FILE)
     return text

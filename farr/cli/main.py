@@ -6,6 +6,7 @@ Each command's module is imported when it is called, so `farr --help` and a ques
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import sys
@@ -155,6 +156,10 @@ def _root(
 
 def run() -> None:
     """Run the command line of this process and end it with the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # An answer that was paid for is printed also where the terminal's encoding lacks a sign of it.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     sys.exit(main(sys.argv[1:], os.environ))
 
 
@@ -166,18 +171,38 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         root = typer.main.get_command(app)
         _translate(root)
         code = root.main(args=list(arguments), prog_name="farr", standalone_mode=False)
+        _flush()
     except click.UsageError as error:
         return _misused(error, as_json=as_json)
     except (KeyboardInterrupt, click.Abort):
         sys.stderr.write(_("Interrupted.") + "\n")
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would complain once more when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the output has seen enough.
+        _give_up_output()
         return REFUSED
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        # By which Python stands for bytes that are no text, and nothing but what was typed or piped in holds such.
+        return _misused(click.UsageError(_("what was written is not text in UTF-8")), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - unexpected ones are raised again there
         return _refused(error, as_json=as_json)
     return code if isinstance(code, int) else 0
+
+
+def _flush() -> None:
+    """Write what is left of the output now: at the end of the process Python would complain with a code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_up_output()
+        raise
+
+
+def _give_up_output() -> None:
+    # Python would complain once more when it closes the stream.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _choose_language(arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:

@@ -136,7 +136,8 @@ def in_words(mandate: Mandate | None) -> str:
         else _("reads, asks nothing"),
         _("tables {names}").format(names=" ".join(mandate.tables)) if mandate.tables else _("every table"),
         *([mandate.project] if mandate.project else []),
-        _("until {day}").format(day=moment(mandate.expires_at)[:10])
+        # The moment is where the day after the last one begins.
+        _("until {day}").format(day=moment(mandate.expires_at - 1)[:10])
         if mandate.expires_at
         else _("until the certificate ends"),
     ]
@@ -150,6 +151,9 @@ def moment(seconds: int) -> str:
 
 def _day(written: str) -> date:
     try:
-        return date.fromisoformat(written)
+        day = date.fromisoformat(written)
     except ValueError:
-        raise typer.BadParameter(_("{day} is no day: write 2027-06-30").format(day=written)) from None
+        day = date.max
+    if day == date.max:  # the calendar's last: nothing can end on the day after it
+        raise typer.BadParameter(_("{day} is no day: write 2027-06-30").format(day=written))
+    return day

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from datetime import date
 from enum import StrEnum
 from functools import partial
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farr.cli import approval_pages, output
-from farr.cli.node_records import Home
+from farr.cli.node_records import Home, operator
 from farr.cli.options import AsJson
 from farr.texts import N_, _
 
@@ -138,7 +136,7 @@ def approve(*, identifier: Identifier, home: Home, by: By = "", yes: Yes = False
             approval_pages.describe_closely(approving.closely(office, case))
             question = _("Approve this request?") if case.run is None else _("Approve all rounds of this run?")
             typer.confirm(question, abort=True)
-        return approving.approve(office, case, _name(by))
+        return approving.approve(office, case, operator(by))
 
     _decide(identifier, home, decide, as_json=as_json)
 
@@ -156,8 +154,10 @@ def deny(
     from farr.cli.node_runs import or_run
     from farr.hospital import approving, stopping
 
-    with or_run(identifier, home, partial(stopping.deny, by=_name(by), reason=reason), _("denied"), as_json=as_json):
-        _decide(identifier, home, lambda office, case: approving.deny(office, case, _name(by), reason), as_json=as_json)
+    with or_run(identifier, home, partial(stopping.deny, by=operator(by), reason=reason), _("denied"), as_json=as_json):
+        _decide(
+            identifier, home, lambda office, case: approving.deny(office, case, operator(by), reason), as_json=as_json
+        )
 
 
 @app.command(help=REVOKE)
@@ -166,8 +166,8 @@ def revoke(identifier: Identifier, home: Home, by: By = "", as_json: AsJson = Fa
     from farr.cli.node_runs import or_run
     from farr.hospital import approving, stopping
 
-    with or_run(identifier, home, partial(stopping.revoke, by=_name(by)), _("taken back"), as_json=as_json):
-        _decide(identifier, home, lambda office, case: approving.revoke(office, case, _name(by)), as_json=as_json)
+    with or_run(identifier, home, partial(stopping.revoke, by=operator(by)), _("taken back"), as_json=as_json):
+        _decide(identifier, home, lambda office, case: approving.revoke(office, case, operator(by)), as_json=as_json)
 
 
 @standing.command(help=ADD)
@@ -206,7 +206,7 @@ def add(
         time=finest_time.value, place=finest_place, until=last, analyst=analyst,
     )  # fmt: skip
     with office(home) as opened:
-        number = approve_runs(opened, pack, terms, _name(by))
+        number = approve_runs(opened, pack, terms, operator(by))
     if as_json:
         output.as_json({"decision": number})
     else:
@@ -242,7 +242,7 @@ def withdraw(
     from farr.hospital.office import office
 
     with office(home) as opened:
-        decision = standing_approvals.withdraw(opened, number, _name(by))
+        decision = standing_approvals.withdraw(opened, number, operator(by))
     if as_json:
         output.as_json({"decision": decision})
     else:
@@ -277,13 +277,3 @@ def _room(office: Office, case: Case) -> int | None:
         return approving.room(office, case)
     except FarrError:
         return None
-
-
-def _name(given: str) -> str:
-    if given:
-        return given
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # A container's user may have no name.
-        return f"uid {os.getuid()}"

@@ -110,12 +110,14 @@ def _report(file: Path, found: Sequence[Finding], home: Path | None) -> None:
     from farr.doctor import report
     from farr.errors import FarrError
     from farr.hospital import nodes
+    from protocols.errors import Rejected
 
     held = None
     if home is not None:
         try:
             held = nodes.read_home(home)
-        except FarrError:
+            held.read_roster()
+        except (FarrError, Rejected):
             held = None  # a home that may not be opened is reported all the same
     report.write(file, found, held, now=time.time())
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
 
 from farr.cli import output
-from farr.cli.node_records import Home, utc
+from farr.cli.node_records import Home, operator, utc
 from farr.cli.options import AsJson
 from farr.figures import tables
 from farr.texts import N_, _
@@ -32,14 +31,14 @@ def pause(home: Home, by: By = "", reason: Reason = "", as_json: AsJson = False)
     """Pause the node."""
     from farr.hospital.operating import pause as pause_node
 
-    _told(pause_node(home, by=by or _name(), reason=reason), paused=True, as_json=as_json)
+    _told(pause_node(home, by=operator(by), reason=reason), paused=True, as_json=as_json)
 
 
 def resume(home: Home, by: By = "", as_json: AsJson = False) -> None:
     """Resume the node."""
     from farr.hospital.operating import resume as resume_node
 
-    _told(resume_node(home, by=by or _name()), paused=False, as_json=as_json)
+    _told(resume_node(home, by=operator(by)), paused=False, as_json=as_json)
 
 
 @members.command("list", help=N_("List the hospitals on the roster, and since when this node has known them."))
@@ -62,9 +61,7 @@ def list_members(home: Home, as_json: AsJson = False) -> None:
     output.table(tables.table(headers, rows))
 
 
-@members.command(
-    "accept", help=N_("Let new hospitals count at once.\n\n\b\n  farr node members accept --home n st-anne")
-)
+@members.command("accept", help=ACCEPT)
 def accept(
     home: Home,
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help=N_("Hospitals, by their ids."))] = None,
@@ -77,7 +74,7 @@ def accept(
 
     if bool(ids) == every:
         raise typer.BadParameter(_("name the hospitals, or give --all"))
-    accepted = accept_members(home, None if every else tuple(ids or ()), by=by or _name())
+    accepted = accept_members(home, None if every else tuple(ids or ()), by=operator(by))
     if as_json:
         output.as_json({"accepted": accepted})
     elif accepted:
@@ -95,10 +92,3 @@ def _told(number: int | None, *, paused: bool, as_json: bool) -> None:
         output.line(_("The node is paused: it answers no question until farr node resume."))
     else:
         output.line(_("The node answers again, from the next question on."))
-
-
-def _name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "operator"

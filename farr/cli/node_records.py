@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -207,7 +209,6 @@ def recover(
     as_json: AsJson = False,
 ) -> None:
     """Go on after a rollback."""
-    import getpass
     import time
 
     from farr.hospital import nodes
@@ -262,7 +263,7 @@ def recover(
             connection,
             units=wanted,
             lifetime=allowed.lifetime_units,
-            by=by or getpass.getuser(),
+            by=operator(by),
             at=int(time.time()),
         )
     epsilon = epsilon_of(rho_of_units(charged))
@@ -284,6 +285,17 @@ def state_of(home: Path, read: Callable[[Any], Any]) -> Any:
 
     with contextlib.closing(read_state(home)) as connection:
         return read(connection)
+
+
+def operator(given: str) -> str:
+    """Return who decides: the name that was given, else that of this machine's user."""
+    if given:
+        return given
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user may have no name.
+        return f"uid {os.getuid()}"
 
 
 def utc(seconds: int) -> str:

@@ -111,7 +111,7 @@ def query(
 
     wanted = Wanted(plot=plot, export=export, alarms=alarms)
     wanted.check()
-    text = sys.stdin.read() if statement == "-" else statement
+    text = _read() if statement == "-" else statement
     terms = Terms(
         epsilon=epsilon, within=within, expect=expect, minimum=minimum, purpose=purpose, reason=reason,
         by_residence=by_residence, patience=patience_of(patience), fresh=fresh, trust=trust, late=late,
@@ -128,6 +128,19 @@ def query(
         with Waiting(wanted=progress, as_json=as_json) as waiting:
             result = federation.ask(text, terms, rows_per_patient=rows_per_patient, timeout=timeout, told=waiting.told)
     show(result, wanted, as_json=as_json, suppress=suppress)
+
+
+def _read() -> str:
+    from farr.errors import FarrError
+
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise FarrError(
+            "encoding",
+            _("standard input is not {encoding}").format(encoding=error.encoding.upper()),
+            remedy=_("save the question as UTF-8"),
+        ) from error
 
 
 def _rehearse(federation: Federation, text: str, terms: Terms, rows: int | None, method: Method) -> None:

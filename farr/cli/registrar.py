@@ -116,7 +116,7 @@ def token(  # noqa: PLR0917 - options are named on a command line
     from farr import files
     from farr.membership.coordinating import checked_address
     from farr.registrar.founding import at_work
-    from farr.registrar.mandates import Wish, agreed, written
+    from farr.registrar.mandates import Wish, offered
     from farr.registrar.tokens import Invitation, give
 
     member, role = _invited(node, analyst)
@@ -125,7 +125,12 @@ def token(  # noqa: PLR0917 - options are named on a command line
         raise typer.BadParameter(_("a hospital asks nothing: give a mandate with --analyst"))
     if out is not None and out.exists():
         raise FileExistsError(errno.EEXIST, _("there is a file already"), str(out))
+    if out is not None and not out.parent.is_dir():
+        # Said before the token is made, which would void the one before it.
+        raise FileNotFoundError(errno.ENOENT, _("there is no such folder"), str(out.parent))
+    now = _now()
     with at_work(home) as registrar:
+        mandate = None if node else offered(registrar, analyst, wish, now=now)
         invitation = Invitation(
             member=member,
             role=role,
@@ -134,20 +139,20 @@ def token(  # noqa: PLR0917 - options are named on a command line
             label_zh=label_zh,
             attributes=dict(_attribute(each) for each in attribute or ()),
             days=days,
-            mandate=None if node else written(wish, None, agreed(registrar)),
+            mandate=mandate,
         )
-        line = give(registrar, invitation, now=_now())
+        line = give(registrar, invitation, now=now)
     if out is not None:
         files.create_private(out, line.encode() + b"\n")
     if as_json:
-        given = {} if node else {"mandate": mandates.plain(invitation.mandate)}
+        given = {} if node else {"mandate": mandates.plain(mandate)}
         output.as_json({"member": member, "days": days, **given, **({"file": str(out)} if out else {"token": line})})
     elif out is None:
         sys.stdout.write(line + "\n")
     if not as_json:
         _say(_("Good for {days} days, once: whoever has it can join as {member}.").format(days=days, member=member))
     if analyst and not as_json:
-        _say(_("{member} may ask: {mandate}").format(member=member, mandate=mandates.in_words(invitation.mandate)))
+        _say(_("{member} may ask: {mandate}").format(member=member, mandate=mandates.in_words(mandate)))
 
 
 @app.command(help=ADMIT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
 from farr.doctor.finding import Finding
@@ -23,11 +23,15 @@ def judge(shown: bytes, ca_pem: bytes, *, address: str, now: float, stated: floa
     ``stated`` is the time that somebody else on the way stated, if anybody did: it tells a wrong clock from a
     certificate that has ended.
     """
-    certificate = x509.load_der_x509_certificate(shown)
     ca = x509.load_pem_x509_certificate(ca_pem)
     try:
+        certificate = x509.load_der_x509_certificate(shown)
+    except (ValueError, x509.InvalidVersion):
+        # No Farr CA writes such a one, whatever the TLS library took it for.
+        return _intercepted(_("an unknown issuer"), address)
+    try:
         certificate.verify_directly_issued_by(ca)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
         return _stranger(certificate, ca, address)
     return _own(certificate, address=address, now=now, stated=stated)
 
@@ -98,6 +102,10 @@ def _stranger(certificate: x509.Certificate, ca: x509.Certificate, address: str)
             text=text.format(other=other, address=address),
             remedy=_("check the address and the port with the registrar; a federation founded anew needs a new join"),
         )
+    return _intercepted(issuer, address)
+
+
+def _intercepted(issuer: str, address: str) -> Finding:
     return Finding(
         name=NAME,
         good=False,

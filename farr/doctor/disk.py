@@ -39,7 +39,7 @@ def rights(folder: Path) -> Finding:
     open_to_others = [
         path.name if path == folder else str(path.relative_to(folder))
         for path in (folder, *secret)
-        if stat.S_IMODE(path.stat().st_mode) & 0o077
+        if _is_open_to_others(path)
     ]
     if open_to_others:
         text = _("other users of this machine can read {names}").format(names=", ".join(open_to_others[:10]))
@@ -48,6 +48,13 @@ def rights(folder: Path) -> Finding:
         )
         return Finding(name="rights", good=False, code="open-files", text=text, remedy=remedy)
     return Finding(name="rights", good=True, text=_("only the owner can read keys, state and prepared data"))
+
+
+def _is_open_to_others(path: Path) -> bool:
+    # A node that serves makes and removes files meanwhile: one that is gone is open to nobody.
+    with contextlib.suppress(FileNotFoundError):
+        return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
+    return False
 
 
 def _is_secret(path: Path) -> bool:

@@ -108,12 +108,12 @@ def held(caller: Caller, seconds: float = LONG, *, patience: float = PATIENCE) -
 
 def _name(way: Way, patience: float) -> Finding:
     host, port = way.first
-    answer: queue.Queue[OSError | None] = queue.Queue()
+    answer: queue.Queue[OSError | UnicodeError | None] = queue.Queue()
 
     def resolve() -> None:
         try:
             socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # what cannot be a name, such as hub..org, is not even looked up
             answer.put(error)
         else:
             answer.put(None)

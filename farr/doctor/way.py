@@ -88,7 +88,9 @@ class Way:
             answer += more
         head = answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
         words = head[0].split()
-        status = int(words[1]) if len(words) > 1 and words[0].startswith("HTTP/") and words[1].isdigit() else 0
+        # Latin-1 has digits, such as ², that are no number's.
+        spoken = len(words) > 1 and words[0].startswith("HTTP/") and words[1].isdecimal() and len(words[1]) == 3  # noqa: PLR2004
+        status = int(words[1]) if spoken else 0
         if not 200 <= status < 300:  # noqa: PLR2004 - RFC 9110, 9.3.6: any 2xx opens the tunnel
             raise ProxyAnswer(status)
         return next((_date(line.partition(":")[2]) for line in head if line.lower().startswith("date:")), None)

@@ -15,7 +15,7 @@ from farr.errors import FarrError
 from farr.flower.settings import Declared, Plain
 from farr.texts import _
 from protocols.app_entries import BOUNDS, ENTRIES, declared, entries_of, moved, sent_arrays
-from protocols.app_message import AppMessage, Arrays, Config, Metrics, Record, Value, category, encode
+from protocols.app_message import KINDS, AppMessage, Arrays, Config, Metrics, Record, Value, category, encode
 from protocols.errors import Rejected
 from queries.answers.quantity import Floats
 
@@ -138,7 +138,7 @@ def _message(
     message: Message, config: Mapping[str, Plain], given: Mapping[str, Declared], *, group: str | None = None
 ) -> AppMessage:
     kind = message.metadata.message_type
-    if kind.partition(".")[0] not in ("train", "evaluate", "query"):
+    if kind.partition(".")[0] not in KINDS:
         raise FarrError(
             "app",
             _("the app sends a message of Flower's older kind"),

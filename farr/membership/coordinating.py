@@ -120,7 +120,7 @@ def apply(folder: Path, address: str, *, member: str = MEMBER) -> Path:
     identity, tls_key = admitted.own_keys(folder)
     application = joining.Application(
         federation="",
-        id=checks.name(member, "member id"),
+        id=checked_name(member),
         role=Role.ROLE_COORDINATOR,
         identity_key=identity.public,
         certificate_request=keys.certificate_request(tls_key, member),
@@ -156,9 +156,8 @@ def complete(folder: Path, admission: CoordinatorAdmission, *, now: int) -> home
 def checked_address(address: str) -> str:
     """Return an address of the form HOST:PORT; raise FarrError for any other."""
     host, colon, port = str(address).rpartition(":")
-    if (
-        not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16)
-        or len(address) > _LONGEST_ADDRESS
+    if len(address) > _LONGEST_ADDRESS or not (
+        host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16
     ):
         raise FarrError(
             "address",
@@ -166,6 +165,18 @@ def checked_address(address: str) -> str:
             remedy=_("write HOST:PORT, such as coordinator.example.org:7443"),
         )
     return str(address)
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a member or a federation as a person wrote it; raise FarrError where it is none."""
+    try:
+        return checks.name(name, "name")
+    except Rejected as error:
+        raise FarrError(
+            "name",
+            _("{name} is no name of a member or a federation").format(name=name),
+            remedy=_("write at most 64 of a-z 0-9 . _ -, with a letter or a digit first and last"),
+        ) from error
 
 
 def _encode(data: bytes) -> str:

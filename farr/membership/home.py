@@ -41,6 +41,7 @@ ROSTER = "roster.bin"
 CATALOGUE = "catalogue.toml"
 RENEWING = "renewing"
 RENEWED = "renewed"
+LOCK = "renew.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,8 @@ def read(folder: Path) -> Home:
 def take_renewed(folder: Path, held: Home) -> None:
     """Let the keys in ``renewing`` and the certificate of ``held``, which the newest roster names, be the member's own.
 
+    The caller holds the lock.
+
     Guarantee: killed at any instant, the home holds one whole set of keys and certificate, the old one or the new one,
     and after the renaming always the new one. Test:
     tests/farr/test_renewing.py::test_a_home_that_was_killed_in_mid_renewal_is_whole.
@@ -133,12 +136,23 @@ def take_renewed(folder: Path, held: Home) -> None:
     (folder / RENEWING).rename(folder / RENEWED)
     files.sync(folder)
     write_roster(folder, held.roster, held.catalogue)
-    settle(folder)
+    settle_held(folder)
     _describe(folder, held.credentials)
 
 
 def settle(folder: Path) -> None:
-    """Finish a renewal that was cut off after its certificate had come; do nothing where there is none."""
+    """Finish a renewal that was cut off after its certificate had come; do nothing where there is none.
+
+    Guarantee: the node's service and its operator's command may do so at once. Test:
+    tests/farr/test_home.py::test_two_may_finish_one_renewal.
+    """
+    if (folder / RENEWED).exists():
+        with files.held(folder / LOCK):
+            settle_held(folder)
+
+
+def settle_held(folder: Path) -> None:
+    """Do the same for who holds the lock already."""
     renewed = folder / RENEWED
     if not renewed.exists():
         return

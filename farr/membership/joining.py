@@ -82,7 +82,8 @@ def join(
         now=int(clock()),
     )
     if again:
-        home.take_renewed(folder, joined)
+        with files.held(folder / home.LOCK):
+            home.take_renewed(folder, joined)
         return joined
     home.write(folder, joined)
     (folder / PENDING).unlink(missing_ok=True)

@@ -38,7 +38,6 @@ EARLY = 60
 """Days before the end of a certificate from which on it is renewed."""
 
 PENDING = "application.bin"
-LOCK = "renew.lock"
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.3, 30.0
 
@@ -127,8 +126,8 @@ def attempt(folder: Path, held: home.Home, carry: Carry, *, now: int, new_identi
     roster or a refusal that is not the registrar's as one that ends the present membership. Test:
     tests/farr/test_renewing.py::test_a_false_renewal_is_not_believed.
     """
-    with files.held(folder / LOCK):
-        home.settle(folder)
+    with files.held(folder / home.LOCK):
+        home.settle_held(folder)
         present = home.read(folder)
         if present.credentials.certificate != held.credentials.certificate:
             return present  # the node's service or the operator's command was first
@@ -175,8 +174,8 @@ def ask_by_hand(folder: Path) -> Path:
     home.settle(folder)
     if home.read(folder).credentials.role != Role.ROLE_COORDINATOR:
         raise FarrError("wrong-role", _("{folder} is not a coordinator's home").format(folder=folder))
-    with files.held(folder / LOCK):
-        home.settle(folder)
+    with files.held(folder / home.LOCK):
+        home.settle_held(folder)
         signed = _application(folder, home.read(folder), new_identity=False)
     files.replace(folder / coordinating.RENEWAL, coordinating.renewal_text(signed))
     return folder / coordinating.RENEWAL

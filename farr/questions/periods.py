@@ -68,7 +68,7 @@ def _one(text: str, written: str) -> tuple[date, date]:
         if quarter is not None:
             return date(year, 3 * quarter - 2, 1), _end(year, 3 * quarter)
         return date(year, 1, 1), date(year, _LAST_MONTH, 31)
-    except ValueError as error:
+    except (OverflowError, ValueError) as error:
         raise _wrong(written) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from farr import files
 from farr.errors import FarrError
 from farr.membership import home, keys
-from farr.membership.coordinating import ADMISSION, CoordinatorAdmission, CoordinatorApplication
+from farr.membership.coordinating import ADMISSION, CoordinatorAdmission, CoordinatorApplication, checked_name
 from farr.registrar.ca import Authority, expires_at, found
 from farr.registrar.registry import FILE, Federation, Registry
 from farr.texts import _
-from protocols import checks, joining
+from protocols import joining
 from protocols import roster as rosters
 from protocols.errors import Rejected
 from protocols.roster import REGISTRAR, Member, Roster
@@ -62,10 +63,10 @@ def found_federation(
 
     Done again with the same arguments it writes the same file again; with others it raises FarrError.
     """
-    checks.name(name, "federation")
+    checked_name(name)
     coordinator = _read_application(application)
     files.make_folder(folder)
-    registry = Registry(folder / FILE)
+    registry = _opened(folder)
     try:
         federation = registry.federation() or _found(
             registry, folder, name=name, catalogue=catalogue, application=application, coordinator=coordinator, now=now
@@ -83,7 +84,7 @@ def found_federation(
         first = CoordinatorAdmission(
             federation=federation.name,
             ca_certificate=federation.ca,
-            registrar_key=home.read_identity(folder / home.IDENTITY).public,
+            registrar_key=_identity(folder).public,
             certificate=federation.coordinator,
             roster=registry.roster(),
             catalogue=federation.catalogue,
@@ -105,12 +106,12 @@ def at_work(folder: Path) -> Iterator[Registrar]:
     )
     if not (folder / FILE).exists():
         raise absent
-    registry = Registry(folder / FILE)
+    registry = _opened(folder)
     try:
         federation = registry.federation()
         if federation is None:
             raise absent
-        identity = home.read_identity(folder / home.IDENTITY)
+        identity = _identity(folder)
         _show_key(folder, identity.public)
         yield Registrar(
             registry=registry,
@@ -137,7 +138,7 @@ def _found(
     identity_file = folder / home.IDENTITY
     if not identity_file.exists():
         files.create_private(identity_file, home.seed_text(keys.new_identity()))
-    identity = home.read_identity(identity_file)
+    identity = _identity(folder)
     tls_key = _made_key(folder / home.TLS_KEY)
     authority = found(name, _made_key(folder / CA_KEY), now=now)
     federation = Federation(
@@ -214,4 +215,34 @@ def _made_key(file: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def _tls_key(file: Path) -> ec.EllipticCurvePrivateKey:
-    return keys.from_pem(files.read_private(file))
+    try:
+        return keys.from_pem(files.read_private(file))
+    except ValueError as error:
+        raise _damaged(file) from error
+
+
+def _identity(folder: Path) -> IdentityKey:
+    file = folder / home.IDENTITY
+    try:
+        return home.read_identity(file)
+    except (ValueError, Rejected) as error:
+        raise _damaged(file) from error
+
+
+def _opened(folder: Path) -> Registry:
+    file = folder / FILE
+    try:
+        return Registry(file)
+    except sqlite3.OperationalError as error:
+        # Locked, not to be written, no room: SQLite's own words name no content.
+        raise FarrError("file", f"{file}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise _damaged(file) from error
+
+
+def _damaged(file: Path) -> FarrError:
+    return FarrError(
+        "damaged-home",
+        _("{file} cannot be read as what a registrar keeps there").format(file=file),
+        remedy=_("put the registrar's folder back from its backup"),
+    )

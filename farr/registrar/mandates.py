@@ -89,12 +89,43 @@ def written(wish: Wish, before: Mandate | None, catalogue: Catalogue) -> Mandate
     return mandate
 
 
+def offered(registrar: Registrar, member: str, wish: Wish, *, now: int) -> Mandate | None:
+    """Return the mandate of an analyst who joins with a token that is made now.
+
+    Whoever is let in again, since its certificate has ended, may ask what the roster says; raises FarrError for a wish
+    that says anything else, which the token would not bring about.
+    """
+    catalogue = agreed(registrar)
+    known = registrar.roster()[1].by_id.get(member)
+    if known is None or known.role != Role.ROLE_ANALYST or known.expires_at >= now:
+        mandate = written(wish, None, catalogue)
+        check_end(mandate, member, now=now)
+        return mandate
+    held = _held(known)
+    if wish != Wish() and (held is None or written(wish, held, catalogue) != held):
+        raise FarrError(
+            "mandate",
+            _("{member} is let in again, and may ask what the roster says: a token does not change that").format(
+                member=member
+            ),
+            remedy=_("make the token without a mandate; once it has joined: farr registrar mandate {member}").format(
+                member=member
+            ),
+        )
+    return held
+
+
 def until(mandate: Mandate | None, certificate_end: int) -> Mandate | None:
-    """Return a mandate that ends with the certificate at the latest (seconds since 1970, UTC)."""
+    """Return a mandate that ends with the certificate at the latest (seconds since 1970, UTC).
+
+    Guarantee: one that the registrar gave an end of its own is never prolonged past it: a renewal takes along only what
+    ends with the certificate to the second. Test: tests/farr/test_mandates.py::test_a_mandate_does_not_outlive_its_day.
+    """
     if mandate is None:
         return None
-    end = certificate_end if mandate.expires_at == OF_THE_CERTIFICATE else min(mandate.expires_at, certificate_end)
-    return replace(mandate, expires_at=end)
+    if mandate.expires_at == OF_THE_CERTIFICATE:
+        return replace(mandate, expires_at=certificate_end)
+    return replace(mandate, expires_at=min(mandate.expires_at, certificate_end - 1))
 
 
 def renewed(before: Member, certificate_end: int) -> Mandate | None:
@@ -123,23 +154,36 @@ def change(registrar: Registrar, member: str, wish: Wish, *, now: int) -> Roster
             )
         if found.role != Role.ROLE_ANALYST:
             raise FarrError("wrong-role", _("{member} is no analyst, so it asks nothing").format(member=member))
-        mandate = written(wish, found.mandate, catalogue)
-        if mandate.expires_at != OF_THE_CERTIFICATE and mandate.expires_at < now:
-            raise FarrError(
-                "mandate",
-                _("this mandate would be over already"),
-                remedy=_("give a later day with --until; to take it all back: farr registrar revoke {member}").format(
-                    member=member
-                ),
-            )
+        mandate = written(wish, _held(found), catalogue)
+        check_end(mandate, member, now=now)
         changed = replace(found, mandate=until(mandate, found.expires_at))
         others = tuple(each for each in held.members if each.id != member)
         return registrar.enact((*others, changed), now=now)
 
 
+def check_end(mandate: Mandate, member: str, *, now: int) -> None:
+    """Raise FarrError for a mandate that would be over when it is given."""
+    if mandate.expires_at != OF_THE_CERTIFICATE and mandate.expires_at < now:
+        raise FarrError(
+            "mandate",
+            _("this mandate would be over already"),
+            remedy=_("give a later day with --until; to take it all back: farr registrar revoke {member}").format(
+                member=member
+            ),
+        )
+
+
 def agreed(registrar: Registrar) -> Catalogue:
     """Return the federation's catalogue."""
     return read_catalogue(registrar.federation.catalogue, "catalogue.toml")
+
+
+def _held(member: Member) -> Mandate | None:
+    """Return the mandate on the roster as it was given: one that ends with the certificate has no end of its own."""
+    mandate = member.mandate
+    if mandate is None or mandate.expires_at != member.expires_at:
+        return mandate
+    return replace(mandate, expires_at=OF_THE_CERTIFICATE)
 
 
 def _check(mandate: Mandate, catalogue: Catalogue) -> None:

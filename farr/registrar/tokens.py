@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from farr.errors import FarrError
 from farr.membership import keys
+from farr.membership.coordinating import checked_name
 from farr.registrar.ca import APPLICANT, DAY
 from farr.registrar.founding import Registrar
 from farr.registrar.registry import Grant
@@ -106,7 +107,7 @@ def withdraw(registrar: Registrar, member: str) -> bool:
 
 
 def _check(registrar: Registrar, invitation: Invitation) -> None:
-    checks.name(invitation.member, "member id")
+    checked_name(invitation.member)
     for text in (invitation.label_en, invitation.label_zh, *invitation.attributes.values()):
         if len(text) > LONGEST_TEXT or not text.isprintable():
             raise FarrError(

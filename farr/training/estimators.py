@@ -20,7 +20,7 @@ from farr.texts import _
 from farr.training.card import card_of
 from farr.training.frames import Rows, outcomes
 from farr.training.modules import layers_of
-from farr.training.recipe import KINDS, Recipe, read
+from farr.training.recipe import Recipe, read
 from farr.training.run import Progress, train
 from farr.training.terms import prepare
 from farr.training.trained import Trained
@@ -354,14 +354,6 @@ class Network(Estimator):
         held = self.layers
         layers = list(held) if isinstance(held, (list, tuple)) else list(layers_of(held).hidden)
         return {"network": {"layers": layers}}
-
-
-def estimator_of(trained: Trained) -> Estimator:
-    """Return the estimator of a model that was trained or loaded."""
-    kinds = {each.kind: each for each in (LinearRegression, LogisticRegression, PoissonRegression, CoxRegression)}
-    if trained.kind not in KINDS:
-        raise FarrError("wrong-kind", _("this is a model of kind {kind}").format(kind=trained.kind))
-    return (Network() if trained.kind == "network" else kinds[trained.kind]()).with_model(trained)
 
 
 def _listed(value: object) -> object:

@@ -1,6 +1,8 @@
 """The command line: quick to start, exit codes that scripts rely on, errors that point, tables that line up."""
 
+import getpass
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,10 +13,11 @@ from rich.cells import cell_len
 
 import farr
 from farr import texts
-from farr.cli import figures, main
+from farr.cli import figures, lab, main, node_records
 from farr.errors import FarrError
 from farr.hospital import nodes
 from farr.membership import home as homes
+from farr.questions.periods import period_of
 from farr.questions.states import read as read_state
 from protocols.wire_pb2 import RequestStatus, SiteProgress, State
 from queries.answers.answer import Estimate
@@ -441,3 +444,49 @@ def test_lines_are_not_broken_for_scripts(run, quay):
     statement = "SELECT COUNT(*) AS n FROM stay WHERE " + " OR ".join(f"age = {age}" for age in range(60))
     identifier = run("query", "--no-wait", statement)[1].strip()
     assert statement in run("requests", "show", identifier)[1].splitlines()
+
+
+def test_a_terminal_without_the_signs_gets_the_answer_all_the_same():
+    """What was paid for is printed, with question marks; a full disk is told, with the code of a failure."""
+    shown = farr_command("--lang", "zh", "budget", "--help", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert (shown.returncode, shown.stderr) == (0, "")
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        failed = subprocess.run(
+            [sys.executable, "-m", "farr", "node", "policy", "default"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (failed.returncode, b"No space left" in failed.stderr, b"ignored" in failed.stderr) == (1, True, False)
+
+
+def test_what_is_no_text_is_refused_in_words(run):
+    """Bytes of another encoding in an argument are a usage error, in a statement a refusal; nothing is asked."""
+    question = "SELECT sex, COUNT(*) AS n FROM stay GROUP BY sex"
+    assert run("query", "--reason", "\udcff", question)[0] == 2
+    code, out, _err = run("query", "--json", f"{question} -- \udcff")
+    assert (code, json.loads(out)["error"]["code"]) == (1, "statement")
+
+
+def test_files_of_another_encoding_are_named(run, tmp_path):
+    """A token or a policy that a Windows shell wrote as UTF-16 is called what it is."""
+    file = tmp_path / "wide"
+    file.write_bytes("farr1.abc".encode("utf-16"))
+    assert "not a whole join token" in run("join", "--home", str(tmp_path / "h"), "--token-file", str(file))[2]
+    with pytest.raises(FarrError, match="UTF-8"):
+        lab._policy(file, None)
+    with pytest.raises(FarrError, match="lifetime_epsilon"):
+        lab._policy(None, 0.0)
+
+
+def test_the_calendars_last_week_is_no_crash():
+    """It ends in a year that has five digits."""
+    with pytest.raises(FarrError, match="not a period"):
+        period_of("9999-W52")
+
+
+def test_a_container_whose_user_has_no_name_is_somebody(monkeypatch):
+    """Every command that keeps who decided takes the number then."""
+    monkeypatch.setattr(getpass, "getuser", lambda: {}["uid"])
+    assert node_records.operator("") == f"uid {os.getuid()}"
+    assert node_records.operator("ann") == "ann"

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import pytest
 
 from farr.cli import join as join_command
 from farr.dialing import Caller
-from farr.doctor import disk, network
+from farr.doctor import certificates, disk, network, way
 from farr.doctor.way import way_to
 from farr.errors import FarrError
 from farr.hospital import nodes
@@ -461,3 +462,30 @@ def test_a_node_that_was_put_back_is_not_called_fit(home, federation, tmp_path):
     found = {each.name: each for each in nodes.findings(folder, Source(data=federation / "data"))}
     assert found["evidence"].code == "rolled-back"
     assert "farr node audit recover" in found["evidence"].remedy
+
+
+def test_an_address_that_cannot_be_a_name_is_an_unknown_name(home):
+    """Two dots in a row make the resolver's encoder fail, not the check."""
+    assert first_wrong(home, "hub..example.org:7443", environment={}).code == "no-name"
+
+
+def test_a_certificate_that_cannot_be_read_is_a_devices(home):
+    """What TLS took for a certificate and nobody can parse is no coordinator's."""
+    found = certificates.judge(b"junk", caller(home).ca_certificate, address="hub:1", now=0, stated=None)
+    assert found.code == "intercepted"
+
+
+def test_a_status_that_is_no_number_is_no_http(home):
+    """A digit that only Latin-1 has does not end the check."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"HTTP/1.1 \xb2\xb2\xb2 x\r\n\r\n")
+        with pytest.raises(way.ProxyAnswer, match="^0$"):
+            way.Way(host="hub", port=1)._ask(ours, way.Proxy(host="proxy", port=2))
+
+
+def test_a_file_that_goes_while_it_is_looked_at_is_open_to_nobody(tmp_path, monkeypatch):
+    """A node that serves removes files of its own during the check."""
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(Path, "rglob", lambda folder, _pattern: [folder / "node.db-wal"])
+    assert disk.rights(tmp_path).good

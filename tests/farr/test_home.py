@@ -1,5 +1,7 @@
+import errno
 import os
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -186,3 +188,39 @@ def test_no_private_key_shows_in_the_text_form_of_credentials():
     )  # fmt: skip
     assert "x07" not in repr(token)
     assert PREFIX not in repr(token)
+
+
+def test_two_may_finish_one_renewal(tmp_path, monkeypatch):
+    """The service and a command that both find a renewal that was cut off do not take its files from each other."""
+    (tmp_path / home.RENEWED).mkdir()
+    for name in (home.TLS_KEY, home.IDENTITY, home.CERTIFICATE):
+        (tmp_path / home.RENEWED / name).write_bytes(name.encode())
+    replace, other = files.replace, threading.Thread(target=home.settle, args=(tmp_path,))
+
+    def replace_slowly(path, data):
+        replace(path, data)
+        if not other.ident:
+            other.start()
+            other.join(0.3)  # long enough to come first, were it not kept waiting
+
+    monkeypatch.setattr(files, "replace", replace_slowly)
+    home.settle(tmp_path)
+    other.join(20)
+    assert not other.is_alive()
+    assert not (tmp_path / home.RENEWED).exists()
+    assert (tmp_path / home.CERTIFICATE).read_bytes() == home.CERTIFICATE.encode()
+
+
+def test_a_writing_that_fails_leaves_nothing_and_names_the_file(tmp_path, monkeypatch):
+    """On a full disk no part of a key stays behind; the file that is named is the one that people know."""
+    with pytest.raises(FileNotFoundError) as absent:
+        files.replace(tmp_path / "no" / "x.csv", b"x")
+    assert absent.value.filename == str(tmp_path / "no" / "x.csv")
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="full"):
+        files.create_private(tmp_path / "tls.key", b"secret")
+    assert list(tmp_path.iterdir()) == []

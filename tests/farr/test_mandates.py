@@ -57,8 +57,6 @@ def test_a_mandate_comes_with_the_token_and_ends_with_the_certificate(registrar)
     )
     short = written(registrar=registrar, until=date(2027, 1, 31))
     assert admitted(registrar, short, "wang").mandate.expires_at == short.expires_at < member.expires_at
-    long = written(registrar=registrar, until=date(2099, 1, 31))
-    assert admitted(registrar, long, "zhao").mandate.expires_at == member.expires_at
 
 
 def test_an_analyst_who_was_invited_without_a_mandate_may_ask_nothing(registrar):
@@ -183,3 +181,35 @@ def test_a_change_that_the_coordinator_did_not_hear_of_is_kept(tmp_path):
     with at_work(tmp_path / "r") as registrar:
         held = registrar.roster()[1]
         assert (held.version, held.by_id["li"].mandate.purposes) == (version + 1, ("research",))
+
+
+def test_a_mandate_does_not_outlive_its_day(registrar):
+    """One whose day is after the certificate's end is over with it, and a renewal does not carry it past that day."""
+    long = written(registrar=registrar, until=date(2099, 1, 31))
+    member = admitted(registrar, long, "zhao")
+    assert member.mandate.expires_at <= member.expires_at
+    assert mandates.renewed(member, 2 * long.expires_at) == member.mandate
+    unlimited = admitted(registrar, mandates.whole("statistics"))
+    changed = mandates.change(registrar, "li", Wish(purposes=("research",)), now=NOW).by_id["li"]
+    assert changed.mandate.expires_at == unlimited.expires_at == changed.expires_at
+
+
+def test_a_token_says_what_the_roster_will(registrar):
+    """Who is let in again keeps its mandate: a token that could not change it is not made as if it would."""
+    member = admitted(registrar, mandates.whole("statistics"))
+    later = member.expires_at + DAY
+    assert mandates.offered(registrar, "li", Wish(), now=later) == mandates.whole("statistics")
+    assert mandates.offered(registrar, "li", Wish(purposes=("statistics",)), now=later) == mandates.whole("statistics")
+    with pytest.raises(FarrError, match="let in again"):
+        mandates.offered(registrar, "li", Wish(authority="province", regions=("UK",)), now=later)
+    with pytest.raises(FarrError, match="over already"):
+        mandates.offered(registrar, "wang", Wish(until=date(2026, 1, 1)), now=NOW)
+
+
+def test_a_mandate_is_told_by_its_last_day(tmp_path):
+    """The day that the registrar writes is the day that everybody reads; the calendar's last is refused."""
+    parties.found(tmp_path)
+    options = ["token", "--home", str(tmp_path / "r"), "--analyst", "li", "--until"]
+    given = CliRunner().invoke(app, [*options, "2028-06-30"])
+    assert "until 2028-06-30" in given.output
+    assert CliRunner().invoke(app, [*options, "9999-12-31"]).exit_code == 2

@@ -1,4 +1,5 @@
 import hashlib
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from farr.cli.main import main
 from farr.errors import FarrError
 from farr.membership import keys
 from farr.registrar import admit as visits
@@ -196,7 +198,7 @@ def test_the_registrar_keeps_no_tokens_key(registrar, tmp_path):
 
 def test_an_invitation_must_fit(registrar):
     """Ids, attributes and labels are checked before a token exists; a member is not invited twice."""
-    with pytest.raises(Rejected):
+    with pytest.raises(FarrError, match="no name"):
         invite(registrar, "St Mary")
     with pytest.raises(FarrError, match="a member already"):
         invite(registrar, "coordinator")
@@ -563,3 +565,36 @@ def test_a_visit_names_those_who_did_not_come(registrar, visit):
 def test_an_authority_does_not_show_its_key():
     """The CA's key is not in the text form of the authority."""
     assert "key" not in repr(Authority(certificate=b"", key=keys.new_tls_key()))
+
+
+@pytest.mark.parametrize("name", ["ca.key", "tls.key", "identity.key", "registrar.sqlite"])
+def test_a_damaged_folder_is_called_so(tmp_path, name):
+    """Each file that a backup restored badly is named, in words instead of a library's."""
+    parties.found(tmp_path)
+    for file in (tmp_path / "r").glob("registrar.sqlite-*"):
+        file.unlink()
+    (tmp_path / "r" / name).write_bytes(b"\xffjunk")
+    with pytest.raises(FarrError, match=name) as found_out, at_work(tmp_path / "r"):
+        pass
+    assert found_out.value.code == "damaged-home"
+
+
+@pytest.mark.parametrize("member", ["St Mary", "", "x" * 65, "-x"])
+def test_a_name_that_is_none_is_told_with_its_form(registrar, member):
+    """Whoever wrote it reads what a name looks like, not that two versions may differ."""
+    with pytest.raises(FarrError, match="a-z 0-9") as refused:
+        invite(registrar, member)
+    assert refused.value.code == "name"
+
+
+def test_a_token_that_could_not_be_written_voids_none(tmp_path, capsys):
+    """The folder is looked for first: the token that was handed out before is still good."""
+    parties.found(tmp_path, now=int(time.time()))
+    with at_work(tmp_path / "r") as office:
+        invite(office, now=int(time.time()))
+        before = office.registry.outstanding(0)
+    arguments = ["registrar", "token", "--home", str(tmp_path / "r"), "--node", "st-mary", "--out"]
+    assert main([*arguments, str(tmp_path / "no" / "x.token")], {}) == 1
+    assert f"{tmp_path / 'no'}: there is no such folder" in capsys.readouterr().err
+    with at_work(tmp_path / "r") as office:
+        assert office.registry.outstanding(0) == before

@@ -34,7 +34,6 @@ from farr.training.estimators import (
     LogisticRegression,
     Network,
     PoissonRegression,
-    estimator_of,
 )
 from farr.training.foreseen import fake, rehearse
 from farr.training.frames import NOWHERE, Rows
@@ -691,7 +690,6 @@ def test_an_estimator_is_a_recipe_and_its_model():
     assert repr(model) == "LogisticRegression(epsilon=0.5, penalty=1, held_out=0.2, purpose='research', name='death')"
     assert np.array_equal(trained().predict_proba(frame), model.predict_proba(frame))
     assert "fake rows" in repr(trained())
-    assert isinstance(estimator_of(trained("network")), Network)
     with pytest.raises(FarrError):
         PoissonRegression().with_model(trained())
     with pytest.raises(FarrError):
