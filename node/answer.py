@@ -211,16 +211,14 @@ class Answerer:
         that would read nothing now adds zeros, whatever was read. Tests: tests/node/test_answer_apart.py.
         """
         again = self.begin(begun.signed, roster)
-        if isinstance(again, Signed):
-            return again
-        if not again.part.reads or again.part.tables != begun.part.tables:
-            exact = np.zeros_like(exact)
-        return self.commit(again, exact)
+        # What takes long is one round of training, a plan of one part: it reads its table still, or nothing.
+        return again if isinstance(again, Signed) else self.commit(again, exact)
 
     def commit(self, begun: Begun, exact: Exact) -> Signed:
         """Charge for an announcement, bind its slot, hide its noisy tally, and return the upload, all of it durable.
 
-        Where the operator paused the node or denied the request since it was begun, zeros at no cost (``still``).
+        Zeros at no cost where nothing is to be read, or the operator paused the node or denied the request since it was
+        begun (``still``).
         Raises Rejected where an approval was taken back, or what was charged since stands against it.
         """
         self.step("scanned")
