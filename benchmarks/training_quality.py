@@ -272,10 +272,8 @@ errors and its pooled fit is the same number of steps without noise.
 The third table counts how often a coefficient's interval by the noise contains the fit without noise to the same rows,
 with the same clip. Stratified models have a baseline for each site and interval, each from few events: single intervals
 are rough, as the last column but one shows, and the model says so in a note. Where the noise hides a coefficient, its
-interval rests on a weak prior (standard deviation 3.5 for a scaled column), and the model says that too. That prior is
-also what the lowest counts come from: it pulls age, whose coefficient over 120 years is as large as the prior's
-standard deviation, and the intercept with it, by a quarter of their errors towards 0. Without it all of the logistic
-model's lie between 93.8 % and 97.8 % (400 fits), and the error of a rare group is a quarter larger.
+interval rests on a weak prior (standard deviation 3.5 for a scaled column), and the model says that too. It pulls
+coefficients that are as large as that, such as age's over 120 years, towards 0: their intervals hold less often.
 
 What misses in stratified models is nearly always on one side. A slope of a column that is nowhere near 0, such as age
 between 0 and 120, is told apart from the baselines by little: along that direction the noise is as large as the

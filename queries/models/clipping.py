@@ -20,10 +20,8 @@ MOST_LOSS = 8.0
 
 MOST_SQUARE = 1.0
 """The same of a model of a number, whose loss is half a squared residual: residuals beyond seven tenths of the bounds
-of the outcome are cut. Twice as much would cut none, with twice the noise. Of fifteen outcomes of the stroke trial, of
-diabetes and of heart patients it makes R squared 0.014 too high for two, where three patients in 10,000 are far out,
-and 0.005 or less for the others, up to ten rows a patient. Half as much would cut 3 % of patients where length of stay
-ends at its bound, and make it 0.01 to 0.03 too high for four."""
+of the outcome are cut, which makes R squared a little too high where some patients are far out. Twice as much would cut
+none, with twice the noise; half as much would cut whole groups where values pile up at a bound."""
 
 BOUND_UPDATE = 1 << 20
 """Largest L2 norm of a hospital's update by an app, in the tally's units."""
